@@ -1,0 +1,38 @@
+# `make demo` runs the main job, `make test` all the tests. Both set up what they need on a fresh Debian machine.
+VENV ?= .venv
+BIN = $(VENV)/bin
+export PATH := $(PATH):/usr/sbin:/sbin
+
+.PHONY: demo test lint bench clean setup-demo setup-test
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo    two hosts, etcd, BGP and containers on this machine, as the README shows"
+	@echo "make test    all the tests"
+	@echo "make lint    ruff and mypy --strict"
+	@echo "make bench   the benchmarks, each in a short form"
+	@echo "make clean   remove what the others made in this folder"
+
+demo: setup-demo
+	@./run-isolated.sh $(BIN)/python -m demo $(ARGS)
+
+test: setup-test
+	@./run-isolated.sh $(BIN)/python -m pytest $(ARGS)
+
+lint: setup-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: setup-test
+	@./run-isolated.sh $(BIN)/python -m benchmarks $(ARGS)
+
+setup-demo:
+	@./setup.sh $(VENV) demo
+
+setup-test:
+	@./setup.sh $(VENV) test
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

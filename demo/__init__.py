@@ -1,0 +1,1 @@
+"""The article's story on one machine: namespaces as hosts, real etcd and calico_route."""

@@ -1,0 +1,64 @@
+"""`make demo`: runs the article's story; exits 0 only if every step held, and cleans up whatever happened."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+
+from demo.article import Article
+from demo.lab import Lab, LabError, why_impossible
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def stop(number: int, _frame: object) -> None:
+    raise KeyboardInterrupt(f"signal {number}")
+
+
+def look_around(article: Article) -> None:
+    names = [namespace.netns for namespace in article.lab.namespaces]
+    say("\nEverything is still running. To look around:")
+    host, container = article.hosts[0], article.containers[0]
+    say(f"  ip netns exec {host.netns} ip route")
+    say(f"  ip netns exec {container.netns} ping 192.168.0.2")
+    status = f"{sys.executable} -m calico_route status --socket {article.agents[0].socket}"
+    say(f"  ip netns exec {host.netns} {status}")
+    say(f"  less {article.lab.directory}/calico_route-host1.log")
+    pids = " ".join(str(process.pid) for process in article.lab.processes if process.running)
+    say("To end it:")
+    say(f"  kill {pids}; for n in {' '.join(names)}; do ip netns del $n; done; rm -r {article.lab.directory}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--keep", action="store_true", help="leave it all running and say how to look around")
+    arguments = parser.parse_args()
+    impossible = why_impossible()
+    if impossible:
+        say(f"The demo cannot run: {impossible}")
+        return 1
+    signal.signal(signal.SIGTERM, stop)
+    begin = time.monotonic()
+    with Lab("demo") as lab:
+        article = Article(lab, say)
+        try:
+            article.run()
+        except (LabError, KeyboardInterrupt, OSError) as error:
+            say(f"\nFAILED: {error or type(error).__name__}")
+            for process in lab.processes:
+                lines = process.text().splitlines()[-25:]
+                say(f"\n-- last lines of {process.name}:\n" + "\n".join(lines))
+            return 1
+        say(f"\nEvery step held ({time.monotonic() - begin:.1f} s).")
+        if arguments.keep:
+            lab.keep = True
+            look_around(article)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""calico_route on a host of the lab, started as an operator would start it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from typing import Any
+
+from demo.lab import Host, Process
+
+
+class Agent:
+    """`python -m calico_route` in the namespace of a host; state and socket lie in the lab's own folder."""
+
+    def __init__(self, host: Host, etcd_url: str, *flags: str) -> None:
+        self.host, self.etcd_url, self.flags = host, etcd_url, flags
+        folder = host.lab.directory
+        self.socket = str(folder / f"{host.name}.sock")
+        self.state = str(folder / f"{host.name}-state")
+        self.process: Process | None = None
+
+    def command(self) -> list[str]:
+        words = [sys.executable, "-m", "calico_route", "--peer-from-etcd", self.etcd_url]
+        words += ["--node-name", self.host.name, "--ip", self.host.address]
+        if self.host.address_v6:
+            words += ["--ip6", self.host.address_v6]
+        return [*words, "--socket", self.socket, "--state-dir", self.state, *self.flags]
+
+    def start(self) -> Process:
+        self.process = self.host.start(f"calico_route-{self.host.name}", *self.command())
+        return self.process
+
+    def kill(self, number: int = signal.SIGKILL) -> int:
+        """Send the signal and wait for the end; returns the exit status."""
+        assert self.process is not None, "the agent was not started"
+        return self.process.kill(number)
+
+    def status(self) -> dict[str, Any]:
+        """`calico_route status --json`; empty while the agent does not answer."""
+        words = [sys.executable, "-m", "calico_route", "status", "--json", "--socket", self.socket]
+        text = self.host.run(*words, check=False)
+        try:
+            answer = json.loads(text)
+        except ValueError:
+            return {}
+        return answer if isinstance(answer, dict) else {}
+
+    def status_text(self) -> str:
+        return self.host.run(
+            sys.executable, "-m", "calico_route", "status", "--socket", self.socket, check=False
+        )
