@@ -1,0 +1,224 @@
+"""What may be set for one neighbour: `PeerConfig`, frozen and checked when it is made.
+
+All times are seconds. Nothing here touches a socket or a clock; policies are not settings of the protocol
+and are given to the speaker beside a `PeerConfig`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Final
+
+from pybgp.errors import ConfigurationError
+from pybgp.family import IPV4_UNICAST, Family
+from pybgp.prefix import format_address, pack_address
+
+AS_TRANS: Final = 23456  # RFC 6793: stands for "does not fit into two octets", never a neighbour's own number
+MAXIMUM_PASSWORD: Final = 80  # octets; Linux, TCP_MD5SIG_MAXKEYLEN
+
+# name -> (smallest, largest); the field is an int unless it is also in _SECONDS
+_NUMBERS: Final[dict[str, tuple[float, float]]] = {
+    "peer_as": (1, 0xFFFFFFFF),
+    "local_as": (1, 0xFFFFFFFF),
+    "bgp_identifier": (1, 0xFFFFFFFF),
+    "port": (1, 65535),
+    "hold_time": (0, 65535),
+    "keepalive_time": (1, 65535),
+    "connect_retry_time": (0.01, 86400),
+    "connect_retry_max": (0.01, 86400),
+    "connect_timeout": (0.01, 86400),
+    "idle_hold_time": (0, 86400),
+    "idle_hold_max": (0, 86400),
+    "idle_hold_quiet": (0, 86400 * 365),
+    "delay_open_time": (0, 86400),
+    "open_hold_time": (0.01, 86400),
+    "send_hold_time": (0, 86400),
+    "ttl_security": (1, 254),
+    "ttl": (1, 255),
+    "restart_time": (0, 4095),  # twelve bits, RFC 4724 section 3
+    "cluster_id": (1, 0xFFFFFFFF),
+    "allow_own_as": (0, 255),
+}
+_SECONDS: Final = frozenset(
+    (
+        "keepalive_time",
+        "connect_retry_time",
+        "connect_retry_max",
+        "connect_timeout",
+        "idle_hold_time",
+        "idle_hold_max",
+        "idle_hold_quiet",
+        "delay_open_time",
+        "open_hold_time",
+        "send_hold_time",
+    )
+)
+_SWITCHES: Final = (
+    "passive",
+    "graceful_restart",
+    "graceful_notification",
+    "forwarding_preserved",
+    "four_octet_as",
+    "route_refresh",
+    "enhanced_route_refresh",
+    "extended_message",
+    "route_reflector_client",
+)
+_FAMILY_LISTS: Final = ("families", "extended_next_hop", "add_path_receive", "add_path_send")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerConfig:
+    """The protocol settings of one neighbour.
+
+    `peer_as`, `local_as` and `bgp_identifier` (ours) are 32-bit integers. Addresses are kept in their
+    canonical spelling (RFC 5952), so that two configurations of one neighbour compare equal.
+    Raises `ConfigurationError` that names the field, its value and what is allowed.
+    """
+
+    address: str
+    peer_as: int
+    local_as: int
+    bgp_identifier: int
+    local_address: str | None = None
+    port: int = 179
+    passive: bool = False
+    families: tuple[Family, ...] = (IPV4_UNICAST,)
+
+    hold_time: int = 90  # 0 (no KEEPALIVE at all) or at least 3
+    keepalive_time: float | None = None  # None: a third of the negotiated hold time, which is also the most
+    connect_retry_time: float = 1.0  # first pause after a connection that failed or ended; doubles, with jitter
+    connect_retry_max: float = 60.0
+    connect_timeout: float = 10.0  # how long a connection attempt may take
+    idle_hold_time: float = 5.0  # DampPeerOscillations, after errors only; doubles; 0 switches it off
+    idle_hold_max: float = 60.0
+    idle_hold_quiet: float = 300.0  # this long without an error, and earlier ones are forgotten
+    delay_open_time: float = 0.0  # DelayOpen of RFC 4271; 0 switches it off
+    open_hold_time: float = 240.0  # "a large value" of RFC 4271 8.2.2: how long to wait for the OPEN
+    send_hold_time: float | None = None  # RFC 9687; None: max(480, twice the hold time); 0 switches it off
+
+    password: str | None = field(default=None, repr=False)  # TCP MD5, RFC 2385
+    ttl_security: int | None = None  # RFC 5082: distance in hops, 1 when directly connected
+    ttl: int | None = None  # of what we send when there is no ttl_security; None: 64
+
+    graceful_restart: bool = True
+    graceful_notification: bool = False  # RFC 8538: graceful restart after a NOTIFICATION, too
+    restart_time: int = 120
+    forwarding_preserved: bool = True
+    four_octet_as: bool = True
+    route_refresh: bool = True
+    enhanced_route_refresh: bool = True
+    extended_message: bool = True
+    extended_next_hop: tuple[Family, ...] = ()
+    add_path_receive: tuple[Family, ...] = ()
+    add_path_send: tuple[Family, ...] = ()
+    hostname: str | None = None
+
+    route_reflector_client: bool = False
+    cluster_id: int | None = None
+    next_hop_self: bool | None = None
+    allow_own_as: int = 0
+    description: str = ""
+
+    @property
+    def internal(self) -> bool:
+        """True for iBGP: the neighbour is in our own autonomous system."""
+        return self.peer_as == self.local_as
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "address", _address("address", self.address))
+        if self.local_address is not None:
+            object.__setattr__(self, "local_address", _address("local_address", self.local_address))
+            if (":" in self.address) != (":" in self.local_address):
+                raise _bad("local_address", self.local_address, f"must be of the same family as {self.address}")
+        for name in _FAMILY_LISTS:
+            object.__setattr__(self, name, _families(name, getattr(self, name)))
+        for name, (low, high) in _NUMBERS.items():
+            self._check_number(name, low, high)
+        for name in _SWITCHES:
+            if not isinstance(getattr(self, name), bool):
+                raise _bad(name, getattr(self, name), "must be true or false")
+        for name in ("hostname", "password", "description"):
+            value = getattr(self, name)
+            if value is None and name != "description":
+                continue
+            if not isinstance(value, str):
+                raise ConfigurationError(f"{name}: must be a text, not {type(value).__name__}")
+            if not value.isascii() and value.encode("utf-8", "replace").decode() != value:
+                raise ConfigurationError(f"{name}: holds characters that have no UTF-8 form")
+        if self.next_hop_self is not None and not isinstance(self.next_hop_self, bool):
+            raise _bad("next_hop_self", self.next_hop_self, "must be true, false or not set")
+        self._check_together()
+
+    def _check_number(self, name: str, low: float, high: float) -> None:
+        value = getattr(self, name)
+        if value is None and type(self).__dataclass_fields__[name].default is None:
+            return
+        kinds = (int, float) if name in _SECONDS else (int,)
+        if isinstance(value, bool) or not isinstance(value, kinds):
+            raise _bad(name, value, f"must be {'a number of seconds' if name in _SECONDS else 'an integer'}")
+        if not low <= value <= high:  # also refuses NaN
+            raise _bad(name, value, f"must be {low} to {high}")
+
+    def _check_together(self) -> None:
+        if self.hold_time in (1, 2):
+            raise _bad("hold_time", self.hold_time, "must be 0 or at least 3 (RFC 4271 section 4.2)")
+        if self.keepalive_time is not None and 0 < self.hold_time <= self.keepalive_time:
+            raise _bad("keepalive_time", self.keepalive_time, f"must be below hold_time {self.hold_time}")
+        for low, high in (("connect_retry_time", "connect_retry_max"), ("idle_hold_time", "idle_hold_max")):
+            if getattr(self, low) > getattr(self, high):
+                raise _bad(low, getattr(self, low), f"must not be above {high} {getattr(self, high)}")
+        for name in ("peer_as", "local_as"):
+            if getattr(self, name) == AS_TRANS:
+                raise _bad(name, AS_TRANS, "is AS_TRANS, reserved by RFC 6793")
+        if not self.families:
+            raise _bad("families", "()", "must name at least one address family")
+        for name in ("extended_next_hop", "add_path_receive", "add_path_send"):
+            for family in getattr(self, name):
+                if family not in self.families:
+                    raise _bad(name, family, "is not one of the peer's families")
+        if self.password is not None and not 0 < len(self.password.encode()) <= MAXIMUM_PASSWORD:
+            # never the value itself: this text ends in logs
+            raise ConfigurationError(f"password: must be 1 to {MAXIMUM_PASSWORD} octets long")
+        if self.ttl_security is not None and self.ttl is not None:
+            raise _bad("ttl", self.ttl, "cannot be set together with ttl_security, which sends with 255")
+        if self.local_as > 0xFFFF and not self.four_octet_as:
+            raise _bad("four_octet_as", False, f"local_as {self.local_as} needs four octets")
+        if self.route_reflector_client and not self.internal:
+            raise _bad("route_reflector_client", True, "needs an internal peer (RFC 4456)")
+        if self.hostname is not None and not 0 < len(self.hostname.encode()) <= 255:
+            raise _bad("hostname", self.hostname, "must be 1 to 255 octets long")
+
+    @classmethod
+    def names(cls) -> frozenset[str]:
+        """The names of all settings, for who reads them from a file."""
+        return frozenset(f.name for f in fields(cls))
+
+
+def _bad(name: str, value: object, why: str) -> ConfigurationError:
+    shown = str(value) if isinstance(value, Family) else repr(value)
+    return ConfigurationError(f"{name}: {shown} {why}")
+
+
+def _address(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise _bad(name, value, "must be an address such as '192.0.2.1' or '2001:db8::1'")
+    host, percent, zone = value.partition("%")
+    try:
+        text = format_address(pack_address(host))
+    except ValueError as error:
+        raise _bad(name, value, "is not an IPv4 or IPv6 address") from error
+    if percent and not (zone and ":" in text):
+        raise _bad(name, value, "has a zone ('%...') that only a link-local IPv6 address may have")
+    return text + percent + zone
+
+
+def _families(name: str, value: object) -> tuple[Family, ...]:
+    if isinstance(value, Family) or not isinstance(value, (tuple, list)):
+        raise _bad(name, value, "must be a list of address families")
+    for family in value:
+        if not isinstance(family, Family):
+            raise _bad(name, family, "is not an address family")
+    if len(set(value)) != len(value):
+        raise _bad(name, [str(f) for f in value], "names a family twice")
+    return tuple(value)
