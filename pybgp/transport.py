@@ -1,0 +1,302 @@
+"""TCP for BGP on asyncio: bounded reads, writes with back-pressure, connecting and listening.
+
+Nothing here knows BGP messages: bytes, addresses and socket options only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol, cast
+
+from pybgp import tcp_options
+
+READ_SIZE = 65536
+"""Octets that one read may take. More is tens of milliseconds of work at once: too long for other peers."""
+HIGH_WATER = 131072
+"""Octets waiting in user space above which nothing more is pulled from the Adj-RIB-Out."""
+CLOSE_GRACE = 2.0
+"""Seconds that a closing connection may still take to deliver its last message."""
+BACKLOG = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """What protects a connection: the TCP MD5 password (never shown) and the TTL rules."""
+
+    password: str | None = field(default=None, repr=False)
+    ttl_security: int | None = None
+    ttl: int | None = None
+
+    def apply(self, sock: socket.socket, address: str) -> None:
+        """Before connecting. Raises OSError: without its protection a connection is not made."""
+        if self.password is not None:
+            tcp_options.set_md5_key(sock, address, self.password)
+        self.apply_ttl(sock)
+
+    def apply_ttl(self, sock: socket.socket) -> None:
+        if self.ttl_security is not None:
+            tcp_options.set_ttl_security(sock, self.ttl_security)
+        elif self.ttl is not None:
+            tcp_options.set_ttl(sock, self.ttl)
+
+
+class ConnectionOwner(Protocol):
+    """Who is told what happens on a connection; all calls come from the event loop."""
+
+    def connection_made(self, connection: Connection) -> None: ...
+    def data_received(self, connection: Connection, data: bytes) -> None: ...
+    def connection_lost(self, connection: Connection, reason: str) -> None: ...
+    def writable(self, connection: Connection) -> None: ...
+
+
+class ReadBuffer:
+    """One read buffer for all connections of a speaker: the loop reads them one after the other.
+
+    When several peers flood at once, each read takes less, so that a turn of the loop stays short.
+    """
+
+    __slots__ = ("_full", "_size", "view")
+
+    def __init__(self) -> None:
+        self.view = memoryview(bytearray(READ_SIZE))
+        self._size = READ_SIZE
+        self._full = 0
+
+    def take(self) -> memoryview:
+        return self.view[: self._size]
+
+    def used(self, count: int) -> bytes:
+        if count == self._size:
+            self._full += 1
+        return bytes(self.view[:count])
+
+    def turn(self) -> None:
+        """A turn of the loop is over: share the next one among those who filled their part."""
+        self._size = max(4096, READ_SIZE // max(1, self._full))
+        self._full = 0
+
+
+class Connection(asyncio.BufferedProtocol):
+    """One TCP connection."""
+
+    def __init__(self, owner: ConnectionOwner, buffer: ReadBuffer, *, incoming: bool) -> None:
+        self.owner = owner
+        self.incoming = incoming
+        self.can_write = False
+        self.local_address = self.remote_address = ""
+        self.remote_scope = 0
+        self._buffer = buffer
+        self._transport: asyncio.Transport | None = None
+        self._eof = False
+        self._deaf = False
+        self._close_timer: asyncio.TimerHandle | None = None
+        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    # asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=HIGH_WATER)
+        sock = self.socket
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        local, remote = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
+        if not local or not remote:  # the peer was gone before we looked
+            self._deaf = True
+            self._transport.abort()
+            return
+        self.local_address = local[0].partition("%")[0]
+        self.remote_address = remote[0].partition("%")[0]
+        self.remote_scope = remote[3] if len(remote) > 3 else 0
+        self.can_write = True
+        self.owner.connection_made(self)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._buffer.take()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        data = self._buffer.used(nbytes)
+        if not self._deaf:
+            self.owner.data_received(self, data)
+
+    def eof_received(self) -> bool:
+        self._eof = True
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.can_write = False
+        if self._close_timer is not None:
+            self._close_timer.cancel()
+        if not self.lost.done():
+            self.lost.set_result(None)
+        if not self._deaf:
+            self._deaf = True
+            self.owner.connection_lost(self, words(exc, "the peer closed the connection"))
+
+    def pause_writing(self) -> None:
+        self.can_write = False
+
+    def resume_writing(self) -> None:
+        self.can_write = True
+        if not self._deaf:
+            self.owner.writable(self)
+
+    # the owner's side
+
+    @property
+    def socket(self) -> socket.socket:
+        assert self._transport is not None
+        return cast(socket.socket, self._transport.get_extra_info("socket"))
+
+    @property
+    def unsent(self) -> int:
+        """Octets that the kernel has not taken yet."""
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
+    def write(self, data: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def pause_reading(self) -> None:
+        if self._transport is not None and not self._deaf:
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self._transport is not None:
+            self._transport.resume_reading()
+
+    def close(self, grace: float = CLOSE_GRACE) -> None:
+        """Deliver what was written, then close; the owner hears no more of this connection.
+
+        Our side is shut first and what still comes is read and dropped: closing with unread octets
+        would make the kernel send a reset, and the peer might never see our NOTIFICATION.
+        """
+        self._deaf = True
+        transport = self._transport
+        if transport is None or transport.is_closing() or self._close_timer is not None:
+            return
+        transport.resume_reading()
+        try:
+            transport.write_eof()
+        except OSError:  # the peer was faster
+            transport.abort()
+            return
+        self._close_timer = asyncio.get_running_loop().call_later(grace, transport.abort)
+
+    def abort(self) -> None:
+        self._deaf = True
+        if self._transport is not None:
+            self._transport.abort()
+
+
+def words(error: BaseException | None, otherwise: str = "") -> str:
+    """The reason in words, for people."""
+    if error is None:
+        return otherwise
+    if isinstance(error, TimeoutError) and not getattr(error, "errno", None):
+        return "timed out"
+    if isinstance(error, OSError) and error.errno is not None:
+        known = {errno.ECONNREFUSED: "connection refused", errno.ECONNRESET: "connection reset by the peer"}
+        text = error.strerror or os.strerror(error.errno)
+        return known.get(error.errno, text[:1].lower() + text[1:])
+    return str(error) or type(error).__name__
+
+
+async def connect(
+    owner: ConnectionOwner,
+    buffer: ReadBuffer,
+    address: str,
+    port: int,
+    *,
+    local_address: str | None,
+    security: Security,
+) -> Connection:
+    """Connect to a literal address. Raises OSError with the reason; a caller sets the time limit."""
+    loop = asyncio.get_running_loop()
+    sock = socket.socket(tcp_options.address_family(address), socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        security.apply(sock, address)
+        if local_address is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(tcp_options.socket_address(local_address, 0))
+        await loop.sock_connect(sock, tcp_options.socket_address(address, port))
+        _, connection = await loop.create_connection(
+            lambda: Connection(owner, buffer, incoming=False), sock=sock
+        )
+    except BaseException:
+        sock.close()
+        raise
+    return connection
+
+
+class Listener:
+    """One listening socket, shared by all peers whose address has its family."""
+
+    def __init__(self, address: str, port: int) -> None:
+        self.address = address
+        self.port = port
+        self.refused_keys: dict[str, str] = {}
+        self._keys: dict[str, str] = {}
+        self._server: asyncio.Server | None = None
+        self._sock = self._bind()
+
+    def _bind(self) -> socket.socket:
+        family = tcp_options.address_family(self.address)
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.bind(tcp_options.socket_address(self.address, self.port))
+            self.port = sock.getsockname()[1]
+        except OSError as error:
+            sock.close()
+            text = f"cannot listen on {self.address} port {self.port}: {words(error)}"
+            raise OSError(error.errno, text) from error
+        return sock
+
+    async def start(self, make: Callable[[], Connection]) -> None:
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(make, sock=self._sock, backlog=BACKLOG)
+
+    def serves(self, address: str) -> bool:
+        return tcp_options.address_family(address) == self._sock.family
+
+    def set_password(self, address: str, password: str | None) -> None:
+        """The TCP MD5 key for an address. Fails closed: see `refuses`."""
+        if not self.serves(address) or self._keys.get(address) == password:
+            return
+        self.refused_keys.pop(address, None)
+        try:
+            tcp_options.set_md5_key(self._sock, address, password)
+        except OSError as error:
+            self._keys.pop(address, None)
+            if password is not None:
+                self.refused_keys[address] = words(error)
+            return
+        if password is None:
+            self._keys.pop(address, None)
+        else:
+            self._keys[address] = password
+
+    def refuses(self, address: str, password: str | None) -> str | None:
+        """Why a connection accepted from this address is not protected as it must be, or None."""
+        if password is None or self._keys.get(address) == password:
+            return None
+        return self.refused_keys.get(address, "the TCP MD5 key is not set on the listening socket")
+
+    def set_ttl_rules(self, minimum_ttl: int) -> None:
+        """Answers go out with TTL 255, which TTL security on the other side wants to see in the SYN-ACK."""
+        tcp_options.set_ttl(self._sock, 255)
+        tcp_options.set_minimum_ttl(self._sock, minimum_ttl)
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        self._sock.close()
