@@ -7,13 +7,16 @@ itself and only ends processes that it started, by their process id.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import hashlib
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,6 +25,7 @@ from typing import Self
 
 GATEWAY = "169.254.1.1"
 GATEWAY_V6 = "fe80::1:1"
+CLONE_NEWNET = 0x40000000
 HOST_MAC = "ee:ee:ee:ee:ee:ee"
 
 
@@ -92,6 +96,32 @@ class Namespace:
 
     def start(self, name: str, *words: str, env: dict[str, str] | None = None) -> Process:
         return self.lab.start(name, self.command(*words), env=env)
+
+    def socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
+        """A socket that lives in this namespace and is used from the caller's own.
+
+        A thread enters the namespace, makes the socket and ends; the caller's threads stay where they are.
+        """
+        made: list[socket.socket] = []
+        errors: list[OSError] = []
+
+        def enter() -> None:
+            libc = ctypes.CDLL(None, use_errno=True)
+            handle = os.open(f"/run/netns/{self.netns}", os.O_RDONLY)
+            try:
+                if libc.setns(handle, CLONE_NEWNET) != 0:
+                    errors.append(OSError(ctypes.get_errno(), "setns", self.netns))
+                    return
+                made.append(socket.socket(family, kind, protocol))
+            finally:
+                os.close(handle)
+
+        thread = threading.Thread(target=enter)
+        thread.start()
+        thread.join()
+        if errors:
+            raise errors[0]
+        return made[0]
 
     def sysctl(self, key: str, value: str) -> None:
         """Set a value under /proc/sys/net of this namespace."""
