@@ -126,12 +126,14 @@ class StatusBoard:
     def __init__(self, *, source: str, driver: str) -> None:
         self.status = DatastoreStatus(since=time.time(), source=source, driver=driver)
         self.listener: StatusListener | None = None
+        self._told: set[str] = set()  # reasons of this outage: endpoints in turn give each their own
 
     def up(self, *, source: str, revision: int) -> None:
         """The datastore answers."""
         was = self.status
         since = was.since if was.connected else time.time()
         self.status = DatastoreStatus(True, since, "", source, was.driver, revision)
+        self._told.clear()
         if not was.connected or was.source != source:
             self._tell()
 
@@ -140,7 +142,8 @@ class StatusBoard:
         was = self.status
         since = time.time() if was.connected else was.since
         self.status = DatastoreStatus(False, since, reason, source, was.driver, was.revision)
-        if was.connected or was.reason != reason:
+        if reason not in self._told:
+            self._told.add(reason)
             self._tell()
 
     def _tell(self) -> None:
@@ -195,14 +198,15 @@ class Interpreter:
         before: dict[ResourceKey, Resource | Invalid],
         reported: dict[ResourceKey, tuple[Problem, ...]],
     ) -> None:
-        resource: Resource | Invalid | None = reading.resource
-        if resource is None:
-            last = before.get(key)
-            resource = last if last is not None else Invalid(key, reading.problems)
-        elif not self._wanted(reading.resource):
-            self.resources.pop(key, None)
-            self.problems.pop(key, None)
-            return
+        resource: Resource | Invalid
+        if reading.resource is not None:
+            resource = reading.resource
+            if not self._wanted(resource):
+                self.resources.pop(key, None)
+                self.problems.pop(key, None)
+                return
+        else:
+            resource = before.get(key) or Invalid(key, reading.problems)
         if reading.problems:
             if reported.get(key) != reading.problems:
                 kept = reading.resource is None and not isinstance(resource, Invalid)

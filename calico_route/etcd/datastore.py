@@ -1,0 +1,140 @@
+"""Calico's resources in etcd: keys and documents over a store."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import TypeVar
+
+from calico_route.datastore import (
+    DatastoreDeniedError,
+    DatastoreError,
+    DatastoreStatus,
+    DatastoreUnavailableError,
+    Interpreter,
+    StatusBoard,
+    StatusListener,
+    Update,
+)
+from calico_route.documents import Reading, read_value, write_value
+from calico_route.keys import format_path, parse_path, watched
+from calico_route.model import Invalid, Kind, Resource, ResourceKey, WorkloadEndpoint
+
+from .follow import Timing, follow
+from .store import DeniedError, KeyEvent, KeySnapshot, Store, StoreError
+
+log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+_VALUES_A_SLICE = 500  # documents read without giving way to other tasks
+
+
+class EtcdDatastore:
+    """A Datastore over a store.
+
+    With `node` the workloads of other nodes are left out: there may be a hundred thousand of them, and
+    nobody here asks for them. The address blocks of that node are then followed too.
+    """
+
+    def __init__(self, store: Store, *, node: str | None = None, timing: Timing | None = None) -> None:
+        self._store = store
+        self._node = node
+        self._needle = node.encode() if node is not None else b""
+        self._timing = timing
+        self._board = StatusBoard(source=store.endpoint, driver=store.driver)
+        self._interpreter = Interpreter(self._wanted)
+
+    @property
+    def status(self) -> DatastoreStatus:
+        return self._board.status
+
+    @property
+    def on_status(self) -> StatusListener | None:
+        return self._board.listener
+
+    @on_status.setter
+    def on_status(self, listener: StatusListener | None) -> None:
+        self._board.listener = listener
+
+    async def follow(self) -> AsyncIterator[Update]:
+        stream = follow(self._store, watched(self._node), self._board, timing=self._timing)
+        async with contextlib.aclosing(stream):
+            async for news in stream:
+                if isinstance(news, KeySnapshot):
+                    readings = await self._read_all(news.values.items())
+                    yield self._interpreter.replace(news.head.revision, readings)
+                else:
+                    batch = self._interpreter.apply(self._read_events(news))
+                    if batch is not None:
+                        yield batch
+
+    async def create(self, resource: Resource) -> bool:
+        path, value = format_path(resource.key), write_value(resource)
+        return await self._call(lambda: self._store.create(path, value))
+
+    async def put(self, resource: Resource) -> None:
+        path, value = format_path(resource.key), write_value(resource)
+        await self._call(lambda: self._store.put(path, value))
+
+    async def get(self, key: ResourceKey) -> Resource | Invalid | None:
+        path = format_path(key)
+        stored = await self._call(lambda: self._store.get(path))
+        if stored is None:
+            return None
+        reading = read_value(key, stored.value)
+        return reading.resource or Invalid(key, reading.problems)
+
+    async def close(self) -> None:
+        await self._store.close()
+
+    def _wanted(self, resource: Resource) -> bool:
+        return self._node is None or not isinstance(resource, WorkloadEndpoint) or resource.node == self._node
+
+    def _read(self, path: bytes, value: bytes) -> tuple[ResourceKey, Reading | None] | None:
+        """What a value says: no reading for another node's workload, nothing for a key that is not ours."""
+        key = parse_path(path)
+        if key is None:
+            return None
+        # Looking for the node's name in the octets spares the decoding of other nodes' workloads.
+        if key.kind is Kind.WORKLOAD_ENDPOINT and self._needle not in value:
+            return key, None
+        return key, read_value(key, value)
+
+    async def _read_all(self, values: Iterable[tuple[bytes, bytes]]) -> list[tuple[ResourceKey, Reading]]:
+        readings = []
+        for count, (path, value) in enumerate(values, 1):
+            found = self._read(path, value)
+            if found is not None and found[1] is not None:
+                readings.append((found[0], found[1]))
+            if count % _VALUES_A_SLICE == 0:
+                await asyncio.sleep(0)
+        return readings
+
+    def _read_events(self, events: list[KeyEvent]) -> list[tuple[ResourceKey, Reading | None, int]]:
+        changes: list[tuple[ResourceKey, Reading | None, int]] = []
+        for event in events:
+            if event.value is None:
+                key = parse_path(event.key)
+                if key is not None:
+                    changes.append((key, None, event.revision))
+            else:
+                found = self._read(event.key, event.value)
+                if found is not None:
+                    changes.append((*found, event.revision))
+        return changes
+
+    async def _call(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
+        """Ask every endpoint before giving up."""
+        for left in reversed(range(self._store.endpoints)):
+            endpoint = self._store.endpoint
+            try:
+                return await attempt()
+            except DeniedError as error:
+                raise DatastoreDeniedError(f"etcd at {endpoint} refuses: {error}") from error
+            except StoreError as error:
+                if left == 0:
+                    raise DatastoreUnavailableError(f"etcd at {endpoint}: {error}") from error
+                await self._store.reset(endpoint)
+        raise DatastoreError("no endpoint")
