@@ -1,0 +1,314 @@
+"""The public face: a BGP speaker in an asyncio program.
+
+Calls change the tables now and return; what follows from them goes out once per turn of the event loop.
+What one wants to wait for is explicit: `established()`, the subscriptions, `aclose()`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from pybgp.config import PeerConfig
+from pybgp.errors import ConfigurationError
+from pybgp.family import Family
+from pybgp.messages.attributes.path_attributes import PathAttributes
+from pybgp.peer import Peer
+from pybgp.policy import Policy
+from pybgp.prefix import NLRI, Prefix, pack_address
+from pybgp.rib.loc_rib import Verdict
+from pybgp.router import KEEP, Router
+from pybgp.shell import Shell
+from pybgp.snapshot import PeerSnapshot, snapshot
+from pybgp.subscription import Batches, Events, RouteFeed, Routes
+
+
+class PeerHandle:
+    """One neighbour of a speaker. Stays valid when the peer is changed; after its removal calls raise
+    ConfigurationError."""
+
+    def __init__(self, speaker: Speaker, address: str) -> None:
+        self._speaker = speaker
+        self.address = address
+
+    @property
+    def config(self) -> PeerConfig:
+        return self._peer.config
+
+    @property
+    def snapshot(self) -> PeerSnapshot:
+        return self._speaker.peers()[self.address]
+
+    def shutdown(self, text: str = "") -> None:
+        """End the session with Cease/Administrative Shutdown and this text (RFC 9003, cut at 255 octets),
+        and stay down until `start()`."""
+        self._speaker._router.shut_down(self._peer, text, self._speaker._shell.now())
+        self._speaker._shell.soon()
+
+    def start(self) -> None:
+        """Come back from `shutdown()`."""
+        self._speaker._router.start(self._peer, self._speaker._shell.now())
+        self._speaker._shell.soon()
+
+    def reset(self, text: str = "") -> None:
+        """End the session with Cease/Administrative Reset and connect again."""
+        self._peer.reset(text, self._speaker._shell.now())
+        self._speaker._shell.soon()
+
+    def refresh(self, family: Family | None = None) -> None:
+        """Ask the peer to send its routes again (RFC 2918), of one family or of all. Raises SessionClosed
+        when there is no session, ConfigurationError when the peer cannot do it."""
+        self._peer.ask_for_refresh(family, self._speaker._shell.now())
+        self._speaker._shell.soon()
+
+    def __repr__(self) -> str:
+        return f"<PeerHandle {self.address}>"
+
+    @property
+    def _peer(self) -> Peer:
+        return self._speaker._peer(self.address)
+
+
+class Speaker:
+    """A BGP speaker: `async with Speaker(local_as=64512, bgp_identifier="192.0.2.1") as speaker: ...`.
+
+    `listen` is an address, several, or None (connect only); `port` 0 takes a free one, see `listening`.
+    Policies given here serve the peers that have none of their own. An eBGP peer without any policy
+    exchanges no routes (RFC 8212), and the log says so. `next_hop_resolver` gives the interior cost of a
+    next hop (4, 16 or 32 octets), None when it cannot be reached; call `next_hops_changed` when its answers
+    change. `restarting` says that this speaker comes back after a restart and its host went on forwarding
+    (RFC 4724): own routes are announced at once, learned ones are told onward when the peers have sent all
+    theirs, at the latest after `selection_deferral_time` seconds.
+
+    Raises ConfigurationError here, OSError on entering when it cannot listen.
+    """
+
+    def __init__(
+        self,
+        *,
+        local_as: int,
+        bgp_identifier: str | int,
+        listen: str | Sequence[str] | None = "0.0.0.0",  # noqa: S104  BGP speakers listen
+        port: int = 179,
+        import_policy: Policy | None = None,
+        export_policy: Policy | None = None,
+        multipath: int = 1,
+        restarting: bool = False,
+        selection_deferral_time: float = 360,
+        next_hop_resolver: Callable[[bytes], int | None] | None = None,
+    ) -> None:
+        self.local_as = local_as
+        self.bgp_identifier = _identifier(bgp_identifier)
+        self._router = Router(
+            local_as=local_as,
+            bgp_identifier=self.bgp_identifier,
+            import_policy=import_policy,
+            export_policy=export_policy,
+            multipath=multipath,
+            restarting=restarting,
+            selection_deferral_time=selection_deferral_time,
+            next_hop_resolver=next_hop_resolver,
+            jitter=random.random,
+        )
+        addresses = () if listen is None else (listen,) if isinstance(listen, str) else tuple(listen)
+        self._shell = Shell(self._router, addresses, port)
+
+    # life
+
+    async def __aenter__(self) -> Self:
+        await self._shell.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self, *, restart: bool = False) -> None:
+        """End all sessions and free everything, within about two seconds. Calling it again does nothing.
+
+        Peers get Cease/Administrative Shutdown and drop our routes. With `restart` the connections just end,
+        so that peers with graceful restart keep our routes until we come back.
+        """
+        await self._shell.close(restart=restart)
+
+    @property
+    def listening(self) -> tuple[tuple[str, int], ...]:
+        """(address, port) of each listening socket."""
+        return self._shell.listening
+
+    # peers
+
+    def add_peer(
+        self,
+        address: str,
+        *,
+        peer_as: int,
+        import_policy: Policy | None = None,
+        export_policy: Policy | None = None,
+        **settings: Any,
+    ) -> PeerHandle:
+        """Add a neighbour and start its session. `settings` are the fields of `PeerConfig`.
+
+        Raises ConfigurationError: a wrong or unknown setting, or the address is a peer already.
+        """
+        settings.setdefault("local_as", self.local_as)
+        settings.setdefault("bgp_identifier", self.bgp_identifier)
+        config = _config(address=address, peer_as=peer_as, **settings)
+        self._router.add_peer(config, import_policy, export_policy, self._shell.now_if_running())
+        self._shell.soon()
+        return PeerHandle(self, config.address)
+
+    def change_peer(self, address: str, **fields: Any) -> PeerHandle:
+        """Change settings or policies of a peer. Policies and the description change in place, timers serve
+        from the next time that they are used; what the OPEN said or the connection needs ends the session
+        (of this peer alone), which then comes back. Same errors as `add_peer`."""
+        peer = self._peer(address)
+        policies = {name: fields.pop(name, KEEP) for name in ("import_policy", "export_policy")}
+        current = {name: getattr(peer.config, name) for name in PeerConfig.names()}
+        if fields.get("address", address) != address:
+            raise ConfigurationError("address: a peer's address cannot change; remove it and add the new one")
+        config = _config(**{**current, **fields})
+        self._router.change_peer(peer, config, **policies, now=self._shell.now_if_running())
+        self._shell.soon()
+        return PeerHandle(self, peer.address)
+
+    def remove_peer(self, address: str) -> None:
+        """End the session (Cease/Peer De-configured), withdraw what came from the peer, forget it."""
+        self._router.remove_peer(self._peer(address), self._shell.now_if_running())
+        self._shell.soon()
+
+    def peer(self, address: str) -> PeerHandle:
+        """The handle of a peer. Raises ConfigurationError when there is none."""
+        return PeerHandle(self, self._peer(address).address)
+
+    def peers(self) -> Mapping[str, PeerSnapshot]:
+        """All peers by address, as they are now."""
+        now = self._shell.now_if_running() or 0.0
+        return {address: snapshot(peer, now) for address, peer in self._router.peers.items()}
+
+    async def established(self, address: str | None = None, timeout: float | None = None) -> None:
+        """Wait until the session with this peer (None: with all peers that are not shut down) is established.
+
+        Raises TimeoutError, SessionClosed if the peer is removed or the speaker closed meanwhile,
+        ConfigurationError for an address that is no peer.
+        """
+        wanted = None if address is None else self._peer(address)
+        await self._shell.established(wanted, timeout)
+
+    # routes
+
+    def announce(self, prefix: str | Prefix, *, next_hop: str = "self", **attributes: Any) -> None:
+        """Originate a route, or change one. `next_hop` is an address, or "self": the local address of each
+        session. `attributes` as for `PathAttributes.build`: `med=…`, `communities=…`, …
+
+        Raises ValueError, and TypeError for an unknown attribute name.
+        """
+        self.announce_many((prefix,), PathAttributes.build(**attributes), next_hop=next_hop)
+
+    def announce_many(
+        self,
+        prefixes: Iterable[Prefix | str],
+        attributes: PathAttributes | None = None,
+        *,
+        next_hop: str = "self",
+    ) -> None:
+        """Originate many routes with the same attributes. A next hop inside `attributes` serves where
+        `next_hop` is "self". Raises ValueError before anything is announced."""
+        if attributes is None:
+            attributes = PathAttributes.build()
+        if next_hop != "self":
+            attributes = attributes.with_next_hop(pack_address(next_hop))
+        for family, nlri in _by_family(prefixes).items():
+            self._router.announce(family, nlri, attributes)
+        self._shell.soon()
+
+    def withdraw(self, prefix: str | Prefix) -> None:
+        """No longer originate this prefix; nothing happens if we do not."""
+        self.withdraw_many((prefix,))
+
+    def withdraw_many(self, prefixes: Iterable[Prefix | str]) -> None:
+        for family, nlri in _by_family(prefixes).items():
+            self._router.withdraw(family, nlri)
+        self._shell.soon()
+
+    def announced(self) -> Mapping[Prefix, PathAttributes]:
+        """What this speaker originates. The next hop of "self" is empty there."""
+        return self._router.announced()
+
+    def next_hops_changed(self, next_hops: Iterable[bytes] | None = None) -> None:
+        """The resolver answers otherwise than before for these next hops (None: perhaps for any)."""
+        self._router.next_hops_changed(None if next_hops is None else frozenset(next_hops))
+        self._shell.soon()
+
+    def explain(self, prefix: str | Prefix) -> list[Verdict]:
+        """Every path to a prefix, best first, each with the step of the decision process at which it lost,
+        or why it may not be used at all."""
+        wanted = Prefix(prefix)
+        return self._router.loc_rib(wanted.family).explain(wanted.nlri)
+
+    # subscriptions
+
+    def routes(self, *, snapshot: bool = True) -> Routes:
+        """`async for change in speaker.routes()`: what is selected now (unless `snapshot` is False), then every
+        change. A slow reader skips middle states, never the last."""
+        return Routes(self.batches(snapshot=snapshot))
+
+    def batches(self, *, snapshot: bool = True) -> Batches:
+        """The same in batches of prefixes with the same paths, for readers of many routes."""
+        batches = Batches(RouteFeed(self._router.selected))
+        self._router.subscribe(batches, snapshot=snapshot)
+        self._shell.readers.add(batches)
+        self._shell.soon()
+        return batches
+
+    def events(self) -> Events:
+        """What happens to peers from now on."""
+        events = Events()
+        self._shell.readers.add(events)
+        return events
+
+    def _peer(self, address: str) -> Peer:
+        peer = self._router.peers.get(address)
+        if peer is None:  # perhaps spelled otherwise
+            try:
+                peer = self._router.find(address)
+            except (ValueError, OSError):
+                peer = None
+        if peer is None:
+            raise ConfigurationError(f"{address} is no peer of this speaker")
+        return peer
+
+
+def _identifier(value: str | int) -> int:
+    if isinstance(value, str):
+        try:
+            packed = pack_address(value)
+        except ValueError:
+            packed = b""
+        if len(packed) != 4:
+            raise ConfigurationError(f"bgp_identifier: {value!r} is not written as an IPv4 address")
+        value = int.from_bytes(packed, "big")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= 0xFFFFFFFF:
+        raise ConfigurationError(f"bgp_identifier: {value!r} must be a 32-bit number, not zero (RFC 6286)")
+    return value
+
+
+def _config(**settings: Any) -> PeerConfig:
+    unknown = settings.keys() - PeerConfig.names()
+    if unknown:
+        raise ConfigurationError(f"{min(unknown)}: there is no such setting of a peer")
+    return PeerConfig(**settings)
+
+
+def _by_family(prefixes: Iterable[Prefix | str]) -> dict[Family, list[NLRI]]:
+    if isinstance(prefixes, str | Prefix):
+        raise TypeError("expected several prefixes, got one")
+    found: dict[Family, list[NLRI]] = {}
+    for prefix in prefixes:
+        if not isinstance(prefix, Prefix):
+            prefix = Prefix(prefix)
+        found.setdefault(prefix.family, []).append(prefix.nlri)
+    return found
