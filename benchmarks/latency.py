@@ -1,4 +1,4 @@
-"""How long a workload's endpoint takes from `put` into etcd to the other node's kernel, and its deletion too.
+"""How long an endpoint takes from `put` into etcd to the kernel of the other node, and its deletion too.
 
 Two hosts, a real etcd, one calico_route each. Clock: from before the request to etcd is written until the kernel of
 the other host announces the route on its netlink socket. One change at a time.
@@ -96,9 +96,7 @@ def measure(rounds: int) -> dict[str, list[float]]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=200, help="changes each way (default 200)")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of the table")
     arguments = parser.parse_args()
@@ -123,9 +121,7 @@ def main() -> int:
         return 0
     print(f"{'etcd -> remote kernel':24}{'rounds':>8}{'p50 ms':>10}{'p99 ms':>10}{'max ms':>10}")
     for row in rows:
-        print(
-            f"{row['change']:24}{row['rounds']:>8}{row['p50_ms']:>10}{row['p99_ms']:>10}{row['max_ms']:>10}"
-        )
+        print(f"{row['change']:24}{row['rounds']:>8}{row['p50_ms']:>10}{row['p99_ms']:>10}{row['max_ms']:>10}")
     return 0
 
 

@@ -47,6 +47,4 @@ class Agent:
         return answer if isinstance(answer, dict) else {}
 
     def status_text(self) -> str:
-        return self.host.run(
-            sys.executable, "-m", "calico_route", "status", "--socket", self.socket, check=False
-        )
+        return self.host.run(sys.executable, "-m", "calico_route", "status", "--socket", self.socket, check=False)

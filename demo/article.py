@@ -60,9 +60,7 @@ class Article:
         for container in self.containers:
             key, value = container.endpoint()
             self.store.put(key, value)
-            self.say(
-                f"etcdctl put …/{key.rpartition('/')[2]}   ({container.address}/32 on {container.host.name})"
-            )
+            self.say(f"etcdctl put …/{key.rpartition('/')[2]}   ({container.address}/32 on {container.host.name})")
 
     def converge(self) -> None:
         begin = time.monotonic()
@@ -117,9 +115,7 @@ class Article:
         time.sleep(0.5)
         victim = self.agents[1]
         assert victim.process is not None
-        self.say(
-            f"\nhost2$ kill -9 {victim.process.pid}      # calico_route, while container1 pings container2"
-        )
+        self.say(f"\nhost2$ kill -9 {victim.process.pid}      # calico_route, while container1 pings container2")
         victim.kill()
         time.sleep(1.0)
         self.say("host2$ ip route")

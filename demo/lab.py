@@ -209,13 +209,9 @@ class Lab:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def run(self, *words: str, check: bool = True, timeout: float = 30.0, stdin: str | None = None) -> str:
-        done = subprocess.run(
-            words, check=False, capture_output=True, text=True, timeout=timeout, input=stdin
-        )
+        done = subprocess.run(words, check=False, capture_output=True, text=True, timeout=timeout, input=stdin)
         if check and done.returncode != 0:
-            raise LabError(
-                f"`{' '.join(words)}` exit status {done.returncode}: {done.stdout}{done.stderr}".strip()
-            )
+            raise LabError(f"`{' '.join(words)}` exit status {done.returncode}: {done.stdout}{done.stderr}".strip())
         return done.stdout
 
     def start(self, name: str, words: Sequence[str], env: dict[str, str] | None = None) -> Process:
@@ -252,9 +248,7 @@ class Lab:
         self._add(host)
         self._ports += 1
         port = f"p{self._ports}"
-        self.switch.run(
-            "ip", "link", "add", port, "type", "veth", "peer", "name", interface, "netns", host.netns
-        )
+        self.switch.run("ip", "link", "add", port, "type", "veth", "peer", "name", interface, "netns", host.netns)
         self.switch.run("ip", "link", "set", port, "master", "br0", "up")
         host.run("ip", "address", "add", address, "dev", interface)
         if address_v6:
@@ -281,9 +275,7 @@ class Lab:
         container.run("ip", "link", "set", "eth1", "up")
         if not v6:
             container.run("ip", "route", "add", gateway, "dev", "eth1", "scope", "link")
-        container.run(
-            "ip", family, "neigh", "replace", gateway, "lladdr", HOST_MAC, "dev", "eth1", "nud", "permanent"
-        )
+        container.run("ip", family, "neigh", "replace", gateway, "lladdr", HOST_MAC, "dev", "eth1", "nud", "permanent")
         container.run("ip", family, "route", "add", "default", "via", gateway, "dev", "eth1")
         scope = [] if v6 else ["scope", "link"]
         host.run("ip", family, "route", "add", f"{address}/{bits}", "dev", cali, *scope)

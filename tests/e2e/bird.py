@@ -66,9 +66,7 @@ class Bird:
 
     def established(self) -> int:
         """How many BGP sessions are up."""
-        return sum(
-            " BGP " in line and "Established" in line for line in self.ctl("show", "protocols").splitlines()
-        )
+        return sum(" BGP " in line and "Established" in line for line in self.ctl("show", "protocols").splitlines())
 
     def prefixes(self, table: str = "master4", *filters: str) -> set[str]:
         """The prefixes of a table."""
@@ -76,9 +74,7 @@ class Bird:
         return {line.split()[0] for line in lines if line[:1].isalnum() and "/" in line.split()[0]}
 
 
-def mesh_configuration(
-    host: Host, peers: Sequence[str], pool: str = "[ 192.168.0.0/16+ ]", options: str = ""
-) -> str:
+def mesh_configuration(host: Host, peers: Sequence[str], pool: str = "[ 192.168.0.0/16+ ]", options: str = "") -> str:
     """What a Calico node's BIRD has for a full mesh; the passive side is the greater string, as in Calico."""
     text = BASE.format(router_id=host.address)
     for peer in peers:
