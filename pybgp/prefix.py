@@ -44,7 +44,7 @@ def format_nlri(family: Family, nlri: NLRI) -> str:
 
 
 def parse_nlri(text: str) -> tuple[Family, NLRI]:
-    """Family and wire form of "10.0.0.0/8" or "2001:db8::/32"; without a length it is one address. Raises ValueError."""
+    """Family and wire form of "10.0.0.0/8" or "2001:db8::/32"; without a length, of one address. Raises ValueError."""
     address_text, slash, length_text = text.partition("/")
     try:
         packed = pack_address(address_text)
