@@ -24,9 +24,7 @@ def as_number(value: object) -> int:
         value = int(value)
     if isinstance(value, str):
         high, dot, low = value.strip().rpartition(".")
-        if not all(
-            part.isascii() and part.isdigit() and len(part) <= 10 for part in ([high, low] if dot else [low])
-        ):
+        if not all(part.isascii() and part.isdigit() and len(part) <= 10 for part in ([high, low] if dot else [low])):
             raise ValueError("not an AS number: write 64512, or 1.10 in quotes")
         if dot and (int(high) > 0xFFFF or int(low) > 0xFFFF):
             raise ValueError("both halves of a dotted AS number must be below 65536")
@@ -70,15 +68,19 @@ def peer_address(text: object) -> PeerAddress:
     """`192.0.2.1`, `192.0.2.1:1790`, `2001:db8::1` or `[2001:db8::1]:1790`. ValueError."""
     if not isinstance(text, str):
         raise ValueError("not an IP address")
-    address, port = text, ""
+    address, colon, port = text, "", ""
     if text.startswith("["):
-        address, _, rest = text[1:].partition("]")
-        if rest:
-            port = rest[1:] if rest.startswith(":") else "?"
+        address, bracket, rest = text[1:].partition("]")
+        colon, port = rest[:1], rest[1:]
+        if not bracket or colon not in ("", ":"):
+            raise ValueError("the brackets around the address do not fit")
     elif text.count(":") == 1:
-        address, _, port = text.partition(":")
-    canonical = str(ip_address(address))
-    if not port:
+        address, colon, port = text.partition(":")
+    try:
+        canonical = str(ip_address(address))
+    except ValueError:
+        raise ValueError("not an IP address") from None
+    if not colon:
         return PeerAddress(canonical)
     if not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
         raise ValueError("the port after the address is not a number from 1 to 65535")
@@ -97,9 +99,7 @@ def _address_and_length(text: object) -> tuple[str, int]:
         raise ValueError("not an IP address or CIDR") from None
     if not slash:
         return str(address), address.max_prefixlen
-    if not (
-        length.isascii() and length.isdigit() and len(length) <= 3 and int(length) <= address.max_prefixlen
-    ):
+    if not (length.isascii() and length.isdigit() and len(length) <= 3 and int(length) <= address.max_prefixlen):
         raise ValueError(f"the prefix length is not a number from 0 to {address.max_prefixlen}")
     return str(address), int(length)
 

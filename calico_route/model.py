@@ -51,7 +51,7 @@ class Problem:
     """One value that could not be used: where it is, what it is and why.
 
     `fatal` problems make the whole resource unusable (its last good form stays in force); of the others
-    only the named field is left out.
+    only the named field is left out. `source` is the place in a file, empty for etcd.
     """
 
     key: ResourceKey
@@ -59,11 +59,12 @@ class Problem:
     value: str
     why: str
     fatal: bool = True
+    source: str = ""
 
     def __str__(self) -> str:
-        where = f" {self.field}" if self.field else ""
-        shown = f" {self.value}" if self.value else ""
-        return f"{self.key}:{where}{shown}: {self.why}"
+        source = f"{self.source}: " if self.source else ""
+        what = " ".join(part for part in (self.field, self.value) if part)
+        return f"{source}{self.key}: {what}: {self.why}" if what else f"{source}{self.key}: {self.why}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -231,9 +231,7 @@ class Aioetcd3Store:
         await self._call(lambda client: client._kv_stub.Put, rpc_pb2.PutRequest(key=key, value=value))
 
     async def create(self, key: bytes, value: bytes) -> bool:
-        absent = rpc_pb2.Compare(
-            key=key, target=rpc_pb2.Compare.MOD, result=rpc_pb2.Compare.EQUAL, mod_revision=0
-        )
+        absent = rpc_pb2.Compare(key=key, target=rpc_pb2.Compare.MOD, result=rpc_pb2.Compare.EQUAL, mod_revision=0)
         write = rpc_pb2.RequestOp(request_put=rpc_pb2.PutRequest(key=key, value=value))
         request = rpc_pb2.TxnRequest(compare=[absent], success=[write])
         reply = await self._call(lambda client: client._kv_stub.Txn, request)

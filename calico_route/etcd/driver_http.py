@@ -145,9 +145,7 @@ class HttpStore:
                 else:
                     self._drop(connection)
             if reply.status != 200 and not raw.lstrip().startswith(b"{"):
-                return {
-                    "error": raw[:200].decode("utf-8", "replace").strip() or f"HTTP status {reply.status}"
-                }
+                return {"error": raw[:200].decode("utf-8", "replace").strip() or f"HTTP status {reply.status}"}
             return parse_object(raw)
 
     async def head(self) -> Head:

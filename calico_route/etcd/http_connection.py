@@ -33,9 +33,7 @@ class Reply(NamedTuple):
 class Connection:
     """Requests one after the other. Any failure is an UnavailableError, and the connection is lost."""
 
-    def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, endpoint: Endpoint
-    ) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, endpoint: Endpoint) -> None:
         self._reader = reader
         self._writer = writer
         self._endpoint = endpoint
@@ -149,9 +147,7 @@ def _outages() -> Any:
     except ssl.SSLCertVerificationError as error:
         raise UnavailableError(f"its certificate is not valid: {error.verify_message}") from error
     except ssl.SSLError as error:
-        raise UnavailableError(
-            f"TLS failed: {(error.reason or str(error)).lower().replace('_', ' ')}"
-        ) from error
+        raise UnavailableError(f"TLS failed: {(error.reason or str(error)).lower().replace('_', ' ')}") from error
     except ConnectionRefusedError as error:
         raise UnavailableError("connection refused") from error
     except ConnectionError as error:

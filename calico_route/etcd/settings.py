@@ -83,9 +83,7 @@ def read_settings(
             break
     else:
         text, variable = DEFAULT_ENDPOINTS, "default"
-    parsed = tuple(
-        parse_endpoint(one.strip(), variable, secure=secure) for one in text.split(",") if one.strip()
-    )
+    parsed = tuple(parse_endpoint(one.strip(), variable, secure=secure) for one in text.split(",") if one.strip())
     if not parsed:
         raise SettingsError(f"{variable} {text!r} holds no endpoint: write http://host:2379[,...]")
     for variable, path in (

@@ -186,9 +186,7 @@ class EtcdServer:
                 return int(float(line.split()[1]))
         raise RuntimeError("etcd does not tell how many watches it has")
 
-    def _request(
-        self, method: str, path: str, body: bytes | None, token: str | None = None
-    ) -> tuple[int, bytes]:
+    def _request(self, method: str, path: str, body: bytes | None, token: str | None = None) -> tuple[int, bytes]:
         connection: http.client.HTTPConnection
         if self.tls is not None:
             context = ssl.create_default_context(cafile=str(self.tls / "ca.pem"))
