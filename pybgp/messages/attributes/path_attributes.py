@@ -1,0 +1,457 @@
+"""A set of path attributes as the whole speaker carries it: compact, immutable, interpreted on access.
+
+On arrival everything is validated and the few numbers that the decision process needs are taken out; the rest
+stays octets until somebody asks.  What is kept costs more than what is parsed, and most of it is never looked
+at.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar, overload
+
+from pybgp.messages.attributes import ROW_NAMED, ROW_OF
+from pybgp.messages.attributes.aggregator import AGGREGATOR
+from pybgp.messages.attributes.as4 import AS4_AGGREGATOR, AS4_PATH, split
+from pybgp.messages.attributes.as_path import AS_PATH, AsPath, encode_segments, measure
+from pybgp.messages.attributes.base import (
+    Attribute,
+    Malformed,
+    RawAttribute,
+    encode_tlv,
+)
+from pybgp.messages.attributes.cluster_list import CLUSTER_LIST
+from pybgp.messages.attributes.communities import COMMUNITIES
+from pybgp.messages.attributes.large_communities import LARGE_COMMUNITIES, LargeCommunity
+from pybgp.messages.attributes.local_pref import LOCAL_PREF
+from pybgp.messages.attributes.med import MED
+from pybgp.messages.attributes.mp_reach import MP_REACH
+from pybgp.messages.attributes.mp_unreach import MP_UNREACH
+from pybgp.messages.attributes.next_hop import NEXT_HOP
+from pybgp.messages.attributes.origin import ORIGIN, Origin
+from pybgp.messages.attributes.originator_id import ORIGINATOR_ID
+from pybgp.messages.context import CodecContext
+from pybgp.prefix import format_address, pack_address
+
+T = TypeVar("T")
+
+# How a `block` is written, whatever the session it came from or goes to.
+CANONICAL = CodecContext(four_octet_as=True, internal=True)
+_NEW_SPEAKER = CANONICAL
+_OLD_SPEAKER = CodecContext(four_octet_as=False, internal=True)
+
+_ORIGIN, _AS_PATH, _NEXT_HOP, _MED, _LOCAL_PREF = ORIGIN.code, AS_PATH.code, NEXT_HOP.code, MED.code, LOCAL_PREF.code
+_ORIGINATOR_ID, _CLUSTER_LIST = ORIGINATOR_ID.code, CLUSTER_LIST.code
+_MANDATORY = frozenset({_ORIGIN, _AS_PATH})
+# These exist on the wire alone: as `next_hop`, as NLRI, or merged into AS_PATH and AGGREGATOR.
+NOT_IN_BLOCK = frozenset({_NEXT_HOP, MP_REACH.code, MP_UNREACH.code, AS4_PATH.code, AS4_AGGREGATOR.code})
+
+
+def walk(block: bytes) -> Iterator[tuple[int, int, int, int, int]]:
+    """(flags, code, start, start of the value, stop) of each attribute of a well-formed block."""
+    position, end = 0, len(block)
+    while position < end:
+        flags, code = block[position], block[position + 1]
+        if flags & 0x10:
+            value = position + 4
+            stop = value + (block[position + 2] << 8 | block[position + 3])
+        else:
+            value = position + 3
+            stop = value + block[position + 2]
+        yield flags, code, position, value, stop
+        position = stop
+
+
+class PathAttributes:
+    """One set of path attributes.  Immutable; equal and hashed by `block` and `next_hop`.
+
+    block       the attributes in canonical form: ascending type codes, shortest length form, AS numbers of 4
+                octets, without NEXT_HOP, MP_REACH_NLRI, MP_UNREACH_NLRI, AS4_PATH and AS4_AGGREGATOR.
+                Attributes that the codec does not know are in it value for value, already marked Partial when
+                they were received; unknown non-transitive ones are not (RFC 4271 section 5)
+    next_hop    of NEXT_HOP or MP_REACH_NLRI: no octets, 4, 16, or 32 (global and link-local address)
+    origin, local_pref, med, as_path_length, neighbor_as (0: none), originator_id, cluster_list_length
+                what the decision process needs; None where the attribute is absent
+
+    `attributes[MED]`, `attributes.get(MED)` and `MED in attributes` take the rows of
+    `pybgp.messages.attributes`.  Make one with `build`, change one with `with_`, `without`, `with_next_hop`.
+    """
+
+    __slots__ = (
+        "_memo",
+        "as_path_length",
+        "block",
+        "cluster_list_length",
+        "local_pref",
+        "med",
+        "neighbor_as",
+        "next_hop",
+        "origin",
+        "originator_id",
+    )
+
+    def __init__(
+        self,
+        block: bytes,
+        next_hop: bytes,
+        origin: int,
+        as_path_length: int,
+        neighbor_as: int,
+        local_pref: int | None,
+        med: int | None,
+        originator_id: int | None,
+        cluster_list_length: int,
+    ) -> None:
+        """Trusts its arguments: for the codec.  Everybody else uses `build`."""
+        self.block = block
+        self.next_hop = next_hop
+        self.origin = origin
+        self.as_path_length = as_path_length
+        self.neighbor_as = neighbor_as
+        self.local_pref = local_pref
+        self.med = med
+        self.originator_id = originator_id
+        self.cluster_list_length = cluster_list_length
+        # Built values by type code, encoded blocks by a negative number: made on demand.
+        self._memo: dict[int, Any] | None = None
+
+    @classmethod
+    def of_block(cls, block: bytes, next_hop: bytes = b"") -> "PathAttributes":
+        """From a valid canonical block."""
+        origin, length, neighbor, clusters = int(Origin.INCOMPLETE), 0, 0, 0
+        local_pref = med = originator_id = None
+        for _flags, code, _start, value, stop in walk(block):
+            if code == _ORIGIN:
+                origin = block[value]
+            elif code == _AS_PATH:
+                length, neighbor = measure(block[value:stop])
+            elif code == _MED:
+                med = int.from_bytes(block[value:stop], "big")
+            elif code == _LOCAL_PREF:
+                local_pref = int.from_bytes(block[value:stop], "big")
+            elif code == _ORIGINATOR_ID:
+                originator_id = int.from_bytes(block[value:stop], "big")
+            elif code == _CLUSTER_LIST:
+                clusters = (stop - value) // 4
+        return cls(block, next_hop, origin, length, neighbor, local_pref, med, originator_id, clusters)
+
+    @classmethod
+    def build(
+        cls,
+        *,
+        origin: object = Origin.IGP,
+        as_path: object = (),
+        next_hop: str | bytes | None = None,
+        unknown: Iterable[RawAttribute] = (),
+        **attributes: object,
+    ) -> "PathAttributes":
+        """From values by name: `build(origin="igp", as_path=[65001], next_hop="192.0.2.1", med=10)`.
+
+        The names are those of the rows (`ATTRIBUTES`); a value may be what the row's `decode` makes, or its
+        JSON or text form (`communities=["65000:1", "no-export"]`).  None leaves an attribute out.  Communities
+        of all kinds are sorted and their duplicates dropped.  `unknown` adds attributes that the codec has no
+        row for, as they are.  Raises ValueError for an unknown name or a bad value.
+        """
+        values: dict[int, bytes] = {}
+        for name, value in {"origin": origin, "as_path": as_path, **attributes}.items():
+            row = ROW_NAMED.get(name)
+            if row is None or row.code in NOT_IN_BLOCK:
+                known = ", ".join(sorted(row.name for row in ROW_OF.values() if row.code not in NOT_IN_BLOCK))
+                raise ValueError(f"there is no path attribute {name!r} to set; known: {known}, next_hop")
+            if value is None:
+                continue
+            try:
+                value = row.from_json(value)
+                if name.endswith("communities"):
+                    value = frozenset(value)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
+            if tlv := _checked_tlv(row, value)[0]:
+                values[row.code] = tlv
+        for raw in unknown:
+            if raw.code in ROW_OF or raw.code in values:
+                raise ValueError(f"attribute {raw.code} is known, or given twice: set it by its name")
+            values[raw.code] = encode_tlv(raw.flags, raw.code, raw.value)
+        block = b"".join([values[code] for code in sorted(values)])
+        return cls.of_block(block, _pack_next_hop(next_hop))
+
+    # -- reading ------------------------------------------------------------------------------------------
+
+    def _find(self, code: int) -> tuple[int, int] | None:
+        """Where the value of an attribute is in the block."""
+        for _flags, found, _start, value, stop in walk(self.block):
+            if found == code:
+                return value, stop
+        return None
+
+    @overload
+    def get(self, row: Attribute[T]) -> T | None: ...
+    @overload
+    def get(self, row: Attribute[T], default: T) -> T: ...
+    def get(self, row: Attribute[T], default: T | None = None) -> T | None:
+        """The value of an attribute, or `default` where it is absent."""
+        memo = self._memo
+        code = row.code
+        if memo is not None and code in memo:
+            value: T = memo[code]
+            return value
+        if code == _NEXT_HOP:
+            return self.next_hop if len(self.next_hop) == 4 else default  # type: ignore[return-value]
+        span = self._find(code)
+        if span is None:
+            return default
+        value = row.decode(self.block[span[0] : span[1]], CANONICAL)
+        self._remember(code, value)
+        return value
+
+    def _remember(self, key: int, value: object) -> None:
+        if self._memo is None:
+            self._memo = {}
+        self._memo[key] = value
+
+    def __getitem__(self, row: Attribute[T]) -> T:
+        value = self.get(row)
+        if value is None:
+            raise KeyError(row.name)
+        return value
+
+    def __contains__(self, row: Attribute[Any]) -> bool:
+        if row.code == _NEXT_HOP:
+            return len(self.next_hop) == 4
+        return self._find(row.code) is not None
+
+    def items(self) -> Iterator[tuple[Attribute[Any], Any]]:
+        """(row, value) of every known attribute in the block, ascending; the next hop is not among them."""
+        for _flags, code, _start, _value, _stop in walk(self.block):
+            row = ROW_OF.get(code)
+            if row is not None:
+                yield row, self[row]
+
+    @property
+    def unknown(self) -> tuple[RawAttribute, ...]:
+        """The attributes that the codec has no row for."""
+        return tuple(
+            RawAttribute(flags, code, self.block[value:stop])
+            for flags, code, _start, value, stop in walk(self.block)
+            if code not in ROW_OF
+        )
+
+    @property
+    def as_path(self) -> AsPath:
+        return self.get(AS_PATH, _EMPTY_PATH)
+
+    @property
+    def communities(self) -> frozenset[int]:
+        found = self.get(COMMUNITIES)
+        return frozenset(found) if found else frozenset()
+
+    @property
+    def large_communities(self) -> frozenset[LargeCommunity]:
+        found = self.get(LARGE_COMMUNITIES)
+        return frozenset(found) if found else frozenset()
+
+    @property
+    def cluster_list(self) -> tuple[int, ...]:
+        return self.get(CLUSTER_LIST, ())
+
+    @property
+    def next_hop_text(self) -> str | None:
+        """The next hop as an address (the global one of two), None where there is none."""
+        if len(self.next_hop) == 32:
+            return format_address(self.next_hop[:16])
+        return format_address(self.next_hop) if self.next_hop else None
+
+    @property
+    def link_local_next_hop(self) -> str | None:
+        """The link-local address beside a global IPv6 next hop (RFC 2545), if any."""
+        return format_address(self.next_hop[16:]) if len(self.next_hop) == 32 else None
+
+    def count_as(self, asn: int) -> int:
+        """How often an AS is in the AS_PATH, mostly without building it: for loop detection."""
+        if asn.to_bytes(4, "big") not in self.block:
+            return 0
+        return self.as_path.count(asn)
+
+    # -- changing -----------------------------------------------------------------------------------------
+
+    def with_(self, row: Attribute[T], value: T) -> "PathAttributes":
+        """A copy with one attribute set; ValueError for a bad value.  Empty communities remove the attribute."""
+        if row.code == _NEXT_HOP:
+            return self.with_next_hop(row.encode(value, CANONICAL))
+        if row.code in NOT_IN_BLOCK:
+            raise ValueError(f"{row.name} is made by the codec and cannot be set")
+        tlv, octets = _checked_tlv(row, value)
+        return self._replaced(row.code, tlv, octets if tlv else None)
+
+    def without(self, row: Attribute[Any]) -> "PathAttributes":
+        """A copy without one attribute; ValueError for ORIGIN and AS_PATH, which every route has."""
+        if row.code == _NEXT_HOP:
+            return self.with_next_hop(b"")
+        if row.code in _MANDATORY:
+            raise ValueError(f"{row.name} is mandatory")
+        return self._replaced(row.code, b"", None)
+
+    def with_next_hop(self, next_hop: bytes) -> "PathAttributes":
+        """A copy with another next hop: 4, 16 or 32 octets, or none; ValueError otherwise."""
+        if next_hop == self.next_hop:
+            return self
+        if len(next_hop) not in (0, 4, 16, 32):
+            raise ValueError(f"a next hop has 0, 4, 16 or 32 octets, not {len(next_hop)}")
+        return self._copy(self.block, next_hop)
+
+    def _copy(self, block: bytes, next_hop: bytes) -> "PathAttributes":
+        return PathAttributes(
+            block,
+            next_hop,
+            self.origin,
+            self.as_path_length,
+            self.neighbor_as,
+            self.local_pref,
+            self.med,
+            self.originator_id,
+            self.cluster_list_length,
+        )
+
+    def _replaced(self, code: int, tlv: bytes, octets: bytes | None) -> "PathAttributes":
+        """A copy with one TLV put in its place (none: taken out), and the field that comes from it set anew."""
+        block = self.block
+        start = stop = len(block)
+        for _flags, found, position, _value, after in walk(block):
+            if found >= code:
+                start, stop = position, after if found == code else position
+                break
+        if block[start:stop] == tlv:
+            return self
+        new = self._copy(block[:start] + tlv + block[stop:], self.next_hop)
+        number = None if octets is None else int.from_bytes(octets, "big") if len(octets) == 4 else None
+        if code == _ORIGIN:
+            new.origin = octets[0] if octets else int(Origin.INCOMPLETE)
+        elif code == _AS_PATH:
+            new.as_path_length, new.neighbor_as = measure(octets or b"")
+        elif code == _MED:
+            new.med = number
+        elif code == _LOCAL_PREF:
+            new.local_pref = number
+        elif code == _ORIGINATOR_ID:
+            new.originator_id = number
+        elif code == _CLUSTER_LIST:
+            new.cluster_list_length = len(octets or b"") // 4
+        return new
+
+    # -- sending ------------------------------------------------------------------------------------------
+
+    def encoded(self, *, four_octet_as: bool, classic: bool) -> bytes:
+        """The attributes as an UPDATE carries them, without MP_REACH_NLRI; made once and kept.
+
+        `classic`: with NEXT_HOP, for IPv4 in the NLRI field.  Without 4-octet AS numbers AS_PATH and AGGREGATOR
+        are mapped to AS_TRANS where needed, with AS4_PATH and AS4_AGGREGATOR beside them (RFC 6793 4.2.2).
+        """
+        key = -1 - (2 * four_octet_as + classic)
+        memo = self._memo
+        if memo is not None and key in memo:
+            known: bytes = memo[key]
+            return known
+        if four_octet_as and not classic:
+            return self.block
+        parts = {code: self.block[start:stop] for _flags, code, start, _value, stop in walk(self.block)}
+        if classic:
+            parts[_NEXT_HOP] = encode_tlv(NEXT_HOP.flags, _NEXT_HOP, self.next_hop)
+        if not four_octet_as:
+            self._downgrade(parts)
+        encoded = b"".join([parts[code] for code in sorted(parts)])
+        self._remember(key, encoded)
+        return encoded
+
+    def _downgrade(self, parts: dict[int, bytes]) -> None:
+        aggregator = self.get(AGGREGATOR)
+        path, as4_path, aggregator, as4_aggregator = split(self.as_path, aggregator)
+        flags = {code: flags for flags, code, *_ in walk(self.block)}
+        parts[_AS_PATH] = encode_tlv(AS_PATH.flags, _AS_PATH, encode_segments(path, 2))
+        if aggregator is not None:
+            value = AGGREGATOR.encode(aggregator, _OLD_SPEAKER)
+            parts[AGGREGATOR.code] = encode_tlv(flags[AGGREGATOR.code], AGGREGATOR.code, value)
+        if as4_path is not None:
+            value = AS4_PATH.encode(as4_path, _OLD_SPEAKER)
+            parts[AS4_PATH.code] = encode_tlv(AS4_PATH.flags, AS4_PATH.code, value)
+        if as4_aggregator is not None:
+            value = AS4_AGGREGATOR.encode(as4_aggregator, _OLD_SPEAKER)
+            parts[AS4_AGGREGATOR.code] = encode_tlv(AS4_AGGREGATOR.flags, AS4_AGGREGATOR.code, value)
+
+    # -- identity -----------------------------------------------------------------------------------------
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if not isinstance(other, PathAttributes):
+            return NotImplemented
+        return self.block == other.block and self.next_hop == other.next_hop
+
+    def __hash__(self) -> int:
+        return hash((self.block, self.next_hop))
+
+    def __repr__(self) -> str:
+        words = [
+            f"{row.name}={row.to_json(value) if row is not AS_PATH else str(value)!r}" for row, value in self.items()
+        ]
+        words += [f"unknown({raw.code})=0x{raw.value.hex()}" for raw in self.unknown]
+        if self.next_hop:
+            words.append(f"next_hop={self.next_hop_text}")
+        return f"PathAttributes({', '.join(words)})"
+
+
+_EMPTY_PATH = AsPath()
+
+
+def _checked_tlv(row: Attribute[T], value: T) -> tuple[bytes, bytes]:
+    """(TLV, value octets), empty both where the attribute would be empty and must not be."""
+    octets = row.encode(value, CANONICAL)
+    if row.multiple and not octets:
+        return b"", b""
+    if row.length is not None and len(octets) != row.length:
+        raise ValueError(f"{row.name} has {row.length} octets, not {len(octets)}")
+    try:
+        (row.check or row.decode)(octets, CANONICAL)
+    except Malformed as error:
+        raise ValueError(f"{row.name}: {error.reason}") from None
+    return encode_tlv(row.flags, row.code, octets), octets
+
+
+def _pack_next_hop(next_hop: str | bytes | None) -> bytes:
+    if not next_hop:
+        return b""
+    raw = pack_address(next_hop) if isinstance(next_hop, str) else bytes(next_hop)
+    if len(raw) not in (4, 16, 32):
+        raise ValueError(f"next_hop: an address, or its 4, 16 or 32 octets, not {next_hop!r}")
+    return raw
+
+
+class AttributePool:
+    """Bounded memory of one speaker: attribute blocks seen before, and one object for equal sets.
+
+    Bounded by forgetting everything at once at `limit`: a block that comes again is decoded again, nothing
+    depends on what is remembered.
+    """
+
+    def __init__(self, limit: int = 8192) -> None:
+        if limit < 1:
+            raise ValueError(f"the limit of an attribute pool is at least 1, not {limit}")
+        self.limit = limit
+        # One for each of (four_octet_as, internal), since these say what a block means and whether it is valid.
+        self._decoded: tuple[dict[bytes, PathAttributes], ...] = ({}, {}, {}, {})
+        self._interned: dict[PathAttributes, PathAttributes] = {}
+
+    def intern(self, attributes: PathAttributes) -> PathAttributes:
+        """The one object that stands for all equal to `attributes`."""
+        interned = self._interned
+        known = interned.get(attributes)
+        if known is not None:
+            return known
+        if len(interned) >= self.limit:
+            interned.clear()
+        interned[attributes] = attributes
+        return attributes
+
+    def decoded(self, context: CodecContext) -> dict[bytes, PathAttributes]:
+        """Attribute blocks of the wire, without MP attributes and without any fault, and what they mean."""
+        table = self._decoded[2 * context.four_octet_as + context.internal]
+        if len(table) >= self.limit:
+            table.clear()
+        return table
