@@ -1,0 +1,192 @@
+"""Adj-RIB-In: what one peer told us for one family, before and after import policy.
+
+Its paths live in the Loc-RIB's table, with the attributes as received beside those that policy made, and
+rejected paths stay there, marked with the reason: a change of policy needs no refresh from the peer.
+This object is the way in: it asks whether a path is eligible, asks policy, and makes one `Path` for all
+prefixes that get the same answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from pybgp.messages.attributes.path_attributes import PathAttributes
+from pybgp.prefix import NLRI
+from pybgp.rib.eligibility import Eligibility
+from pybgp.rib.filter import Filter, Judgement
+from pybgp.rib.loc_rib import CHUNK, LocRib
+from pybgp.rib.route import Delta, Path, Source
+
+CACHE_LIMIT = 1 << 13
+
+_Key = tuple[PathAttributes, int, int]  # received, path identifier, generation
+
+
+class AdjRibIn:
+    """The way into the table for one peer and family.
+
+    `policy` is the import policy, prepared (see `pybgp.policy.prepare`). Counters live in the table:
+    `len()` is the number of paths that the peer has there, stale and rejected ones too.
+    """
+
+    def __init__(self, source: Source, rib: LocRib, policy: Filter, eligibility: Eligibility) -> None:
+        self.source = source
+        self.rib = rib
+        self.policy = policy
+        self.eligibility = eligibility
+        self._paths: dict[_Key, Path] = {}  # one answer for all prefixes
+        self._variants: dict[tuple[_Key, Judgement], Path] = {}  # answers of a policy that looks at prefixes
+
+    def __len__(self) -> int:
+        return self.rib.count(self.source)
+
+    # what the peer says -----------------------------------------------------------------------
+
+    def announce(
+        self, nlri: list[NLRI], attributes: PathAttributes, path_ids: Sequence[int] | None = None
+    ) -> list[Delta]:
+        """One Reach of an UPDATE: `path_ids` runs parallel to `nlri` (RFC 7911), None without ADD-PATH."""
+        deltas: list[Delta] = []
+        for path_id, group in _by_path_id(nlri, path_ids):
+            for path, part in self.paths(attributes, path_id, group):
+                deltas += self.rib.announce(part, path)
+        return deltas
+
+    def withdraw(self, nlri: list[NLRI], path_ids: Sequence[int] | None = None) -> list[Delta]:
+        """One Unreach of an UPDATE."""
+        deltas: list[Delta] = []
+        for path_id, group in _by_path_id(nlri, path_ids):
+            deltas += self.rib.withdraw(group, self.source, path_id)
+        return deltas
+
+    def mark_stale(self) -> None:
+        """The session restarts (RFC 4724) or a refresh begins (RFC 7313): all that is here is stale until
+        it is announced again. Stale paths lose no preference."""
+        self.source.generation += 1
+
+    def sweep(self, chunk: int = CHUNK) -> Iterator[list[Delta]]:
+        """Remove what is still stale at this call, in slices."""
+        return self.rib.remove(self.source, stale_only=True, chunk=chunk)
+
+    def remove(self, chunk: int = CHUNK) -> Iterator[list[Delta]]:
+        """The session is gone: remove everything, in slices; what is announced from now on stays."""
+        return self.rib.remove(self.source, chunk=chunk)
+
+    # what we make of it -----------------------------------------------------------------------
+
+    def path(self, attributes: PathAttributes, path_id: int = 0) -> Path:
+        """The Path for attributes under a policy that does not look at prefixes: one object as long as the
+        answer stays the same. ValueError when the policy does look at them."""
+        if not self.policy.per_path:
+            raise ValueError("the import policy looks at prefixes: ask paths() with the prefixes")
+        return self._one(attributes, path_id, self.source.generation)
+
+    def paths(self, attributes: PathAttributes, path_id: int, nlri: list[NLRI]) -> list[tuple[Path, list[NLRI]]]:
+        """Eligibility, then import policy, then the next hop: which Path each of the prefixes gets."""
+        return self._judge(attributes, path_id, nlri, self.source.generation)
+
+    def change_policy(self, policy: Filter, chunk: int = CHUNK) -> Iterator[list[Delta]]:
+        """Use another import policy, from now on for what arrives, and slice by slice for what is here.
+        Yields what is selected otherwise because of it."""
+        self.policy = policy
+        return self.reconsider(chunk)
+
+    def reconsider(self, chunk: int = CHUNK) -> Iterator[list[Delta]]:
+        """Judge again all that the peer has sent, in slices."""
+        self.forget()
+        return self.rib.reconsider(self.replacement, where=lambda path: path.source is self.source, chunk=chunk)
+
+    def forget(self) -> None:
+        """Drop the remembered answers: policy, the speaker's addresses or a next hop have changed."""
+        self._paths.clear()
+        self._variants.clear()
+
+    def replacement(self, path: Path, nlri: list[NLRI]) -> list[tuple[Path, list[NLRI]]]:
+        """What a path of this peer is now for some of its prefixes; the same object where nothing changed.
+        What was stale stays so."""
+        judged = self._judge(path.received, path.path_id, nlri, path.generation)
+        return [(path if path.same_verdict(new) else new, part) for new, part in judged]
+
+    def routes(self, chunk: int = CHUNK) -> Iterator[list[tuple[NLRI, Path]]]:
+        """Everything that the peer has here, in slices of the whole table."""
+        return self.rib.paths_from(self.source, chunk)
+
+    # inside -----------------------------------------------------------------------------------
+
+    def _judge(
+        self, attributes: PathAttributes, path_id: int, nlri: list[NLRI], generation: int
+    ) -> list[tuple[Path, list[NLRI]]]:
+        if self.policy.per_path:
+            return [(self._one(attributes, path_id, generation), nlri)]
+        why = self.eligibility.why_not(self.source, attributes)
+        if why is not None:
+            return [(self._variant((attributes, path_id, generation), why), nlri)]
+        return [
+            (self._variant((attributes, path_id, generation), answer), part)
+            for answer, part in self.policy.judge_each(self.rib.family, nlri, attributes, self.source)
+        ]
+
+    def _one(self, attributes: PathAttributes, path_id: int, generation: int) -> Path:
+        key = (attributes, path_id, generation)
+        path = self._paths.get(key)
+        if path is None:
+            answer: Judgement | None = self.eligibility.why_not(self.source, attributes)
+            if answer is None:
+                answer = self.policy.judge(self.rib.family, attributes, self.source)
+            path = self._make(key, answer)
+            if len(self._paths) >= CACHE_LIMIT:
+                self._paths.clear()
+            self._paths[key] = path
+        return path
+
+    def _variant(self, key: _Key, answer: Judgement) -> Path:
+        path = self._variants.get((key, answer))
+        if path is None:
+            path = self._make(key, answer)
+            if len(self._variants) >= CACHE_LIMIT:
+                self._variants.clear()
+            self._variants[key, answer] = path
+        return path
+
+    def _make(self, key: _Key, answer: Judgement) -> Path:
+        received, path_id, generation = key
+        if isinstance(answer, str):
+            return Path(self.source, received, path_id=path_id, rejected=answer, generation=generation)
+        cost, why = self.eligibility.next_hop(self.source, answer)
+        return Path(
+            self.source,
+            received,
+            path_id=path_id,
+            attributes=answer,
+            rejected=why,
+            cost=cost,
+            generation=generation,
+        )
+
+
+def next_hops_changed(
+    rib: LocRib,
+    adj_ribs_in: Mapping[Source, AdjRibIn],
+    next_hops: frozenset[bytes] | set[bytes] | None = None,
+    chunk: int = CHUNK,
+) -> Iterator[list[Delta]]:
+    """Judge again, in one pass over the table, all paths that use one of the next hops (None: any)."""
+    for adj_rib_in in adj_ribs_in.values():
+        adj_rib_in.forget()
+
+    def concerned(path: Path) -> bool:
+        return path.source in adj_ribs_in and (next_hops is None or path.attributes.next_hop in next_hops)
+
+    def replacement(path: Path, nlri: list[NLRI]) -> list[tuple[Path, list[NLRI]]]:
+        return adj_ribs_in[path.source].replacement(path, nlri)
+
+    return rib.reconsider(replacement, where=concerned, chunk=chunk)
+
+
+def _by_path_id(nlri: list[NLRI], path_ids: Sequence[int] | None) -> list[tuple[int, list[NLRI]]]:
+    if path_ids is None:
+        return [(0, nlri)]
+    groups: dict[int, list[NLRI]] = {}
+    for path_id, one in zip(path_ids, nlri, strict=True):
+        groups.setdefault(path_id, []).append(one)
+    return list(groups.items())

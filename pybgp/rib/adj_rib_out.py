@@ -1,0 +1,209 @@
+"""Adj-RIB-Out: what one peer was told for one family, and what it has yet to be told.
+
+One pending slot a prefix: a withdraw takes the place of an announcement that has not gone out, and the other
+way round, so a slow peer gets the newest state and never a history. The transport pulls (`drain`) while it
+has room. Nothing is said twice, and nothing is withdrawn that was never said.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import compress, repeat
+
+from pybgp.family import Family
+from pybgp.messages.attributes.path_attributes import PathAttributes
+from pybgp.prefix import NLRI
+from pybgp.rib.export import Export
+from pybgp.rib.route import Delta, best_of
+
+Outgoing = list[tuple[PathAttributes | None, list[NLRI]]]
+"""Withdraws first (None), then prefixes grouped by attributes."""
+
+_ABSENT: object = object()
+
+
+class AdjRibOut:
+    """`sent` is what the peer holds from us when all that was drained has arrived; `len()` of the object is
+    the number of prefixes still to be told. A change of export policy: set `export`, then apply the Loc-RIB's
+    `snapshot()`; what may no longer be told is withdrawn by it."""
+
+    def __init__(self, family: Family, export: Export) -> None:
+        self.family = family
+        self.export = export
+        self.sent: dict[NLRI, PathAttributes] = {}
+        self._pending: dict[NLRI, PathAttributes | None] = {}  # None: withdraw
+        # Order of arrival, in the lists that came. What counts is the slot in _pending: a key in a queue
+        # without a slot, or whose slot has moved to the other kind, is passed over.
+        self._reach = _Queue()
+        self._unreach = _Queue()
+        self._again: list[NLRI] = []
+
+    def __len__(self) -> int:
+        return len(self._pending) + len(self._again)
+
+    @property
+    def pending(self) -> int:
+        """Prefixes still to be told: 0 when the peer is up to date."""
+        return len(self)
+
+    def apply(self, delta: Delta) -> None:
+        """Queue what the peer must be told after a change of the selection."""
+        path = best_of(delta.new)
+        if path is None:
+            self.withdraw(delta.nlri)
+            return
+        for attributes, nlri in self.export.each(path, delta.nlri):
+            if attributes is None:
+                self.withdraw(nlri)
+            else:
+                self.announce(nlri, attributes)
+
+    def announce(self, nlri: list[NLRI], attributes: PathAttributes) -> None:
+        """Queue prefixes with the attributes as they shall go out. The list is kept: never change it."""
+        pending, sent = self._pending, self.sent
+        if not sent.keys().isdisjoint(nlri):
+            held = list(map(sent.get, nlri))
+            news = [known is not attributes and known != attributes for known in held]
+            if not all(news):
+                for one, new in zip(nlri, news, strict=True):
+                    if not new:
+                        pending.pop(one, None)
+                nlri = list(compress(nlri, news))
+        if nlri:
+            pending.update(dict.fromkeys(nlri, attributes))
+            self._reach.put(nlri, pending, wanted=True)
+
+    def withdraw(self, nlri: list[NLRI]) -> None:
+        """Queue a withdrawal of those that the peer holds; forget those that it was never told."""
+        pending, sent = self._pending, self.sent
+        if sent.keys().isdisjoint(nlri):
+            held = []
+        else:
+            held = [one for one in nlri if one in sent]
+        if pending and len(held) < len(nlri):
+            deque(map(pending.pop, nlri, repeat(None)), maxlen=0)
+        if held:
+            pending.update(dict.fromkeys(held, None))
+            self._unreach.put(held, pending, wanted=False)
+
+    def drain(self, limit: int) -> Outgoing:
+        """Take at most `limit` prefixes to be sent now: withdraws first, each group of announcements with
+        one set of attributes. Costs what it takes, not what waits."""
+        out: Outgoing = []
+        pending, sent = self._pending, self.sent
+        gone: list[NLRI] = []
+        while pending and len(gone) < limit and (batch := self._unreach.take(limit - len(gone))):
+            taken = [one for one in batch if pending.get(one, _ABSENT) is None]
+            deque(map(pending.pop, taken, repeat(None)), maxlen=0)
+            gone += taken
+        if gone:
+            deque(map(sent.pop, gone, repeat(None)), maxlen=0)
+            out.append((None, gone))
+            limit -= len(gone)
+        groups: dict[int, tuple[PathAttributes, list[NLRI]]] = {}
+        while pending and limit and (batch := self._reach.take(limit)):
+            limit -= self._take_reach(batch, groups)
+        while self._again and limit:
+            batch = self._again[-limit:]
+            del self._again[-limit:]
+            limit -= self._take_again(batch, groups)
+        if not pending:
+            self._reach.clear()
+            self._unreach.clear()
+        out.extend(groups.values())
+        return out
+
+    def refresh(self) -> None:
+        """The peer asks for everything again (RFC 2918): all that it was told is sent once more, behind
+        what is pending, as it is when its turn comes."""
+        self._again = list(self.sent)
+
+    @property
+    def refreshing(self) -> bool:
+        """True until everything that a refresh asked for has been drained."""
+        return bool(self._again)
+
+    def reset(self) -> None:
+        """The session is gone, and with it all that the peer held."""
+        self.sent = {}
+        self._pending = {}
+        self._reach.clear()
+        self._unreach.clear()
+        self._again = []
+
+    # inside -----------------------------------------------------------------------------------
+
+    def _take_reach(self, batch: list[NLRI], groups: dict[int, tuple[PathAttributes, list[NLRI]]]) -> int:
+        """Move a batch from pending to sent and into the groups; returns how many were taken."""
+        pending = self._pending
+        values = list(map(pending.pop, batch, repeat(None)))
+        kinds = set(map(id, values))
+        first = values[0]
+        if len(kinds) == 1 and first is not None:
+            self.sent.update(dict.fromkeys(batch, first))
+            _group(groups, first).extend(batch)
+            return len(batch)
+        taken = 0
+        for one, attributes in zip(batch, values, strict=True):
+            if attributes is not None:
+                self.sent[one] = attributes
+                _group(groups, attributes).append(one)
+                taken += 1
+        return taken
+
+    def _take_again(self, batch: list[NLRI], groups: dict[int, tuple[PathAttributes, list[NLRI]]]) -> int:
+        taken = 0
+        for one in batch:
+            attributes = self.sent.get(one)
+            if attributes is not None:
+                _group(groups, attributes).append(one)
+                taken += 1
+        return taken
+
+
+def _group(groups: dict[int, tuple[PathAttributes, list[NLRI]]], attributes: PathAttributes) -> list[NLRI]:
+    group = groups.get(id(attributes))
+    if group is None:
+        group = groups[id(attributes)] = (attributes, [])
+    return group[1]
+
+
+class _Queue:
+    """Lists of keys in order of arrival. Keys that are no longer wanted stay until their turn, but never
+    more of them than there are wanted ones (or a few thousand)."""
+
+    SLACK = 4096
+
+    def __init__(self) -> None:
+        self._batches: deque[list[NLRI]] = deque()
+        self._offset = 0  # into the first batch
+        self._keys = 0
+
+    def put(self, keys: list[NLRI], pending: dict[NLRI, PathAttributes | None], *, wanted: bool) -> None:
+        """Queue keys; `wanted` is which kind of slot this queue is for (announcements: True)."""
+        self._batches.append(keys)
+        self._keys += len(keys)
+        if self._keys > 2 * len(pending) + self.SLACK:
+            self.clear()
+            kept = [one for one, attributes in pending.items() if (attributes is not None) is wanted]
+            if kept:
+                self._batches.append(kept)
+                self._keys = len(kept)
+
+    def take(self, limit: int) -> list[NLRI]:
+        """Up to `limit` keys from one list; empty when there is none."""
+        if not self._batches:
+            return []
+        batch = self._batches[0]
+        start, self._offset = self._offset, self._offset + limit
+        if self._offset >= len(batch):
+            self._batches.popleft()
+            self._offset = 0
+        taken = batch[start : start + limit] if start or limit < len(batch) else batch
+        self._keys -= len(taken)
+        return taken
+
+    def clear(self) -> None:
+        self._batches.clear()
+        self._offset = 0
+        self._keys = 0

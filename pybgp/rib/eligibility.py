@@ -1,0 +1,85 @@
+"""Why a path may not be used (RFC 4271 section 9.1.2, RFC 4456 section 8), in words.
+
+An ineligible path stays in the table with its reason: it is judged again when a next hop, an address of
+this speaker or a policy changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pybgp.messages.attributes.path_attributes import PathAttributes
+from pybgp.prefix import format_address
+from pybgp.rib.route import Source, address_text
+
+Resolver = Callable[[bytes], int | None]
+"""Interior cost to a next hop (4, 16 or 32 octets as in the attribute); None when it cannot be reached."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Eligibility:
+    """What this speaker is, as far as it rules paths out.
+
+    `cluster_id` 0 stands for the BGP Identifier. `addresses` are this speaker's own (the one of the session
+    need not be among them). `allow_own_as` is how often the local AS may be in an AS_PATH.
+    `enforce_first_as` holds an external peer to putting its AS first (RFC 4271 section 6.3), which a route
+    server does not do.
+    """
+
+    bgp_identifier: int
+    cluster_id: int = 0
+    addresses: frozenset[bytes] = frozenset()
+    allow_own_as: int = 0
+    enforce_first_as: bool = True
+    resolve: Resolver | None = None
+
+    def why_not(self, source: Source, attributes: PathAttributes) -> str | None:
+        """What rules out a path as it was received; None: nothing."""
+        if source.local:
+            return None
+        if attributes.count_as(source.local_as) > self.allow_own_as:
+            return f"AS loop: own AS {source.local_as} is in the AS_PATH {attributes.as_path}"
+        if source.internal:
+            return self._reflection_loop(attributes)
+        if self.enforce_first_as and attributes.neighbor_as != source.asn:
+            return f"first AS of the AS_PATH is {attributes.neighbor_as or 'missing'}, not the peer's {source.asn}"
+        return None
+
+    def next_hop(self, source: Source, attributes: PathAttributes) -> tuple[int, str | None]:
+        """Interior cost of the next hop, and what rules it out (RFC 4271 sections 5.1.3, 6.3 and 9.1.2.1)."""
+        if source.local:
+            return 0, None
+        next_hop = attributes.next_hop
+        unusable = _unusable(next_hop)
+        if unusable is not None:
+            return 0, unusable
+        first = next_hop[:16]
+        if first == source.local_address or first in self.addresses:
+            return 0, f"next hop {address_text(next_hop)} is this speaker's own address"
+        if self.resolve is None:
+            return 0, None
+        cost = self.resolve(next_hop)
+        return (0, f"next hop {address_text(next_hop)} is unreachable") if cost is None else (cost, None)
+
+    def _reflection_loop(self, attributes: PathAttributes) -> str | None:
+        if attributes.originator_id == self.bgp_identifier:
+            return "originated by this speaker: its BGP Identifier is the ORIGINATOR_ID"
+        if attributes.cluster_list_length:
+            cluster = self.cluster_id or self.bgp_identifier
+            if cluster in attributes.cluster_list:
+                return f"reflection loop: own cluster {format_address(cluster.to_bytes(4, 'big'))} in the CLUSTER_LIST"
+        return None
+
+
+def _unusable(next_hop: bytes) -> str | None:
+    """What is wrong with a next hop in itself: it must be the unicast address of some host."""
+    size = len(next_hop)
+    if size == 4:
+        first = next_hop[0]
+        bad = first in (0, 127) or first >= 224
+    elif size in (16, 32):
+        bad = next_hop[0] == 0xFF or (next_hop[:15] == bytes(15) and next_hop[15] <= 1)
+    else:
+        return "no next hop" if not size else f"a next hop of {size} octets"
+    return f"next hop {address_text(next_hop)} is no host address" if bad else None

@@ -1,0 +1,212 @@
+"""Who may be told what, and how a path looks when it is told (RFC 4271 sections 5.1 and 9.1.3).
+
+In this order: the rules that nobody can change (iBGP, reflection, well-known communities), the rewriting
+that export policy shall see (NEXT_HOP, MULTI_EXIT_DISC, LOCAL_PREF), export policy, and the rewriting that
+comes last whatever policy did (AS_PATH, reflection attributes, what does not leave the AS).
+"""
+
+from __future__ import annotations
+
+from pybgp.family import Family
+from pybgp.messages.attributes.as_path import AS_PATH
+from pybgp.messages.attributes.cluster_list import CLUSTER_LIST
+from pybgp.messages.attributes.communities import NO_ADVERTISE, NO_EXPORT, NO_EXPORT_SUBCONFED
+from pybgp.messages.attributes.local_pref import LOCAL_PREF
+from pybgp.messages.attributes.med import MED
+from pybgp.messages.attributes.originator_id import ORIGINATOR_ID
+from pybgp.messages.attributes.path_attributes import PathAttributes
+from pybgp.prefix import NLRI
+from pybgp.rib.decision import DEFAULT_LOCAL_PREF
+from pybgp.rib.filter import Filter, Judgement
+from pybgp.rib.route import Path, Source, address_text
+
+CACHE_LIMIT = 1 << 13
+AFI_IPV4, AFI_IPV6 = 1, 2
+
+
+class Export:
+    """The way out to one peer (`target`) for one family.
+
+    `own_next_hop` stands for "next hop self": by default the session's local address, which a family other
+    than the session's own cannot use. `next_hop_self`: None is the rule of RFC 4271 5.1.3 (external peers
+    get it, internal ones the next hop as learned). `extended_next_hop`: IPv4 with an IPv6 next hop was
+    negotiated (RFC 8950). `withhold_peer_as` spares an external peer the paths that it would drop as loops.
+    Answers are remembered a path; `forget()` when an argument has changed.
+    """
+
+    def __init__(
+        self,
+        target: Source,
+        family: Family,
+        policy: Filter,
+        *,
+        cluster_id: int,
+        next_hop_self: bool | None = None,
+        own_next_hop: bytes | None = None,
+        extended_next_hop: bool = False,
+        withhold_peer_as: bool = False,
+    ) -> None:
+        self.target = target
+        self.family = family
+        self.policy = policy
+        self.cluster_id = cluster_id
+        self.next_hop_self = not target.internal if next_hop_self is None else next_hop_self
+        self.own_next_hop = target.local_address if own_next_hop is None else own_next_hop
+        self.extended_next_hop = extended_next_hop
+        self.withhold_peer_as = withhold_peer_as
+        self._answers: dict[Path, Judgement] = {}
+        self._finished: dict[tuple[Path, PathAttributes], Judgement] = {}
+        self._pool: dict[PathAttributes, PathAttributes] = {}
+
+    def forget(self) -> None:
+        """Drop the remembered answers."""
+        self._answers.clear()
+        self._finished.clear()
+        self._pool.clear()
+
+    def attributes_for(self, path: Path, nlri: NLRI | None = None) -> PathAttributes | None:
+        """What the peer is told of a path; None: nothing. A policy that looks at prefixes needs the nlri."""
+        answer = self.judge(path, nlri)
+        return None if isinstance(answer, str) else answer
+
+    def reason(self, path: Path, nlri: NLRI | None = None) -> str | None:
+        """Why the peer is not told of a path, in words; None: it is told."""
+        answer = self.judge(path, nlri)
+        return answer if isinstance(answer, str) else None
+
+    def judge(self, path: Path, nlri: NLRI | None = None) -> Judgement:
+        """Both of the above at once."""
+        if self.policy.per_path:
+            return self._one(path)
+        if nlri is None:
+            raise ValueError("the export policy looks at prefixes: ask with the prefix")
+        return self._parts(path, [nlri])[0][0]
+
+    def each(self, path: Path, nlri: list[NLRI]) -> list[tuple[PathAttributes | None, list[NLRI]]]:
+        """What the peer is told of a path for each of the prefixes, grouped."""
+        if self.policy.per_path:
+            answer = self._answers.get(path) or self._one(path)
+            return [(None if isinstance(answer, str) else answer, nlri)]
+        return [(None if isinstance(answer, str) else answer, part) for answer, part in self._parts(path, nlri)]
+
+    # inside -----------------------------------------------------------------------------------
+
+    def _one(self, path: Path) -> Judgement:
+        answer = self._answers.get(path)
+        if answer is None:
+            answer = self._before(path)
+            if not isinstance(answer, str):
+                answer = self.policy.judge(self.family, answer, path.source)
+                if not isinstance(answer, str):
+                    answer = self._after(path, answer)
+            if len(self._answers) >= CACHE_LIMIT:
+                self._answers.clear()
+            self._answers[path] = answer
+        return answer
+
+    def _parts(self, path: Path, nlri: list[NLRI]) -> list[tuple[Judgement, list[NLRI]]]:
+        before = self._answers.get(path)
+        if before is None:
+            before = self._before(path)
+            if len(self._answers) >= CACHE_LIMIT:
+                self._answers.clear()
+            self._answers[path] = before
+        if isinstance(before, str):
+            return [(before, nlri)]
+        parts: list[tuple[Judgement, list[NLRI]]] = []
+        for answer, part in self.policy.judge_each(self.family, nlri, before, path.source):
+            if not isinstance(answer, str):
+                key = (path, answer)
+                finished = self._finished.get(key)
+                if finished is None:
+                    finished = self._after(path, answer)
+                    if len(self._finished) >= CACHE_LIMIT:
+                        self._finished.clear()
+                    self._finished[key] = finished
+                answer = finished
+            parts.append((answer, part))
+        return parts
+
+    def _before(self, path: Path) -> Judgement:
+        """The rules, then what policy shall see."""
+        why = self._forbidden(path)
+        if why is not None:
+            return why
+        attributes = path.attributes
+        own = path.source.local
+        if attributes.next_hop and (own or not self.next_hop_self):
+            # Given with an own route, or left as learned. A link-local address is of use on its link only
+            # (RFC 2545 section 3), and this peer need not be there.
+            if len(attributes.next_hop) == 32:
+                attributes = attributes.with_next_hop(attributes.next_hop[:16])
+        else:
+            attributes = attributes.with_next_hop(self.own_next_hop)
+        if self.target.internal:
+            if attributes.local_pref is None:
+                attributes = attributes.with_(LOCAL_PREF, DEFAULT_LOCAL_PREF)
+        elif attributes.med is not None and not own:
+            attributes = attributes.without(MED)  # 5.1.4: not to other neighboring ASes
+        return attributes
+
+    def _forbidden(self, path: Path) -> str | None:
+        source, target, attributes = path.source, self.target, path.attributes
+        if source is target:
+            return "learned from this peer"
+        if not source.local:
+            if b"\xff\xff\xff" in attributes.block:  # all three communities begin so
+                communities = attributes.communities
+                if NO_ADVERTISE in communities:
+                    return "NO_ADVERTISE community"
+                if not target.internal and NO_EXPORT in communities:
+                    return "NO_EXPORT community on an external peer"
+                if not target.internal and NO_EXPORT_SUBCONFED in communities:
+                    return "NO_EXPORT_SUBCONFED community on an external peer"
+            if source.internal and target.internal:
+                if not (source.route_reflector_client or target.route_reflector_client):
+                    return "learned by iBGP, and neither peer is a route reflector client"
+                if _originator(path) == target.bgp_identifier:
+                    return "this peer originated it"
+        if self.withhold_peer_as and not target.internal and target.asn in attributes.as_path:
+            return f"the peer's AS {target.asn} is in the AS_PATH"
+        return None
+
+    def _after(self, path: Path, attributes: PathAttributes) -> Judgement:
+        """What comes last whatever policy did."""
+        why = self._next_hop_fault(attributes.next_hop)
+        if why is not None:
+            return why
+        source, target = path.source, self.target
+        if target.internal:
+            if source.internal:  # RFC 4456 section 8
+                if attributes.originator_id is None:
+                    attributes = attributes.with_(ORIGINATOR_ID, source.bgp_identifier)
+                attributes = attributes.with_(CLUSTER_LIST, (self.cluster_id, *attributes.cluster_list))
+        else:
+            attributes = attributes.with_(AS_PATH, attributes.as_path.prepend(target.local_as))
+            if attributes.local_pref is not None:
+                attributes = attributes.without(LOCAL_PREF)  # 5.1.5
+            if attributes.originator_id is not None:
+                attributes = attributes.without(ORIGINATOR_ID)
+            if attributes.cluster_list_length:
+                attributes = attributes.without(CLUSTER_LIST)
+        if len(self._pool) >= CACHE_LIMIT:
+            self._pool.clear()
+        # One object for equal attributes: prefixes announced one by one then share UPDATEs.
+        return self._pool.setdefault(attributes, attributes)
+
+    def _next_hop_fault(self, next_hop: bytes) -> str | None:
+        size = len(next_hop)
+        if not size:
+            return "no address of this speaker to use as next hop on this session"
+        if self.family.afi == AFI_IPV4 and size != 4 and not self.extended_next_hop:
+            return f"next hop {address_text(next_hop)} for IPv4: extended next hop (RFC 8950) was not negotiated"
+        if self.family.afi == AFI_IPV6 and size == 4:
+            return f"next hop {address_text(next_hop)} is an IPv4 address, IPv6 prefixes need an IPv6 one"
+        if next_hop[:16] == self.target.address:
+            return "the next hop is the peer's own address"  # 5.1.3
+        return None
+
+
+def _originator(path: Path) -> int:
+    originator = path.attributes.originator_id
+    return path.source.bgp_identifier if originator is None else originator
