@@ -1,0 +1,1 @@
+"""What a person runs: `python -m pybgp`. It uses the library and nothing of the library uses it."""

@@ -1,0 +1,109 @@
+"""The layers of docs/architecture.md, held by walking every import."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import pybgp
+
+ROOT = Path(__file__).parent.parent
+LAYERS: tuple[tuple[str, ...], ...] = (
+    ("errors", "family", "prefix", "config"),
+    ("messages",),
+    ("fsm", "rib"),
+    ("policy", "session", "events"),
+    ("peer", "router", "jobs", "link"),
+    ("transport", "tcp_options", "speaker", "subscription", "snapshot", "pacing"),
+    ("app", "__main__"),
+)
+IO = {"asyncio", "socket", "select", "selectors", "ssl", "time", "os", "random", "threading", "subprocess", "logging"}
+FIRST_WITH_IO = 5
+THIRD_PARTY = {
+    "netaddr": {"pybgp/prefix.py", "calico_route"},
+    "pyroute2": {"calico_route/kernel"},
+    "aioetcd3": {"calico_route/etcd"},
+    "aiogrpc": {"calico_route/etcd"},
+    "grpc": {"calico_route/etcd"},
+    "google": {"calico_route/etcd"},
+    "yaml": {"calico_route"},
+}
+
+
+def files(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that a file imports, wherever in the file."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            assert node.module is not None
+            if node.module == "pybgp":
+                yield from (f"pybgp.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+def layer(module: str) -> int:
+    """The layer of `pybgp.x…` by its second name; -1 for the package itself."""
+    parts = module.split(".")
+    if len(parts) < 2 or parts[1] not in {name for names in LAYERS for name in names}:
+        return -1
+    return next(number for number, names in enumerate(LAYERS) if parts[1] in names)
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+@pytest.mark.parametrize("path", files("pybgp"), ids=module_of)
+def test_pybgp_imports_go_downward(path: Path) -> None:
+    module = module_of(path)
+    own = layer(module)
+    assert own >= 0 or module == "pybgp", f"{module} has no layer: enter it in LAYERS"
+    for imported in imports(path):
+        if imported.split(".")[0] == "pybgp" and module != "pybgp":
+            theirs = layer(imported)
+            assert theirs >= 0, f"{module} imports {imported}"
+            assert theirs <= own, f"{module} imports {imported}, which is above it"
+            pair = {module.split(".")[1], imported.split(".")[1]}
+            assert pair != {"fsm", "rib"}, f"{module} imports {imported}"
+        if 0 <= own < FIRST_WITH_IO and not module.endswith("__main__"):
+            assert imported.split(".")[0] not in IO, f"{module} is sans-I/O and imports {imported}"
+
+
+@pytest.mark.parametrize("path", files("calico_route"), ids=module_of)
+def test_calico_route_uses_the_public_names(path: Path) -> None:
+    public = set(pybgp.__all__)
+    for imported in imports(path):
+        if imported.split(".")[0] == "pybgp":
+            assert imported.count(".") == 1, f"{path.name} imports from inside of pybgp: {imported}"
+            assert imported.split(".")[1] in public, f"{path.name} imports {imported}"
+
+
+@pytest.mark.parametrize("path", files("pybgp") + files("calico_route"), ids=module_of)
+def test_other_packages_stay_at_their_edge(path: Path) -> None:
+    place = str(path.relative_to(ROOT))
+    for imported in imports(path):
+        allowed = THIRD_PARTY.get(imported.split(".")[0])
+        if allowed is not None:
+            assert any(place.startswith(edge) for edge in allowed), f"{place} imports {imported}"
+
+
+@pytest.mark.parametrize("path", files("pybgp") + files("calico_route") + files("demo"), ids=module_of)
+def test_a_file_stays_one_thing(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 500
+    assert path.stem not in {"utils", "util", "helpers", "manager", "common", "misc"}
+
+
+def test_no_type_checking_imports() -> None:
+    """A needed one would say that a layer is wrong."""
+    guilty = [str(path) for path in files("pybgp") + files("calico_route") if "TYPE_CHECKING" in path.read_text()]
+    assert guilty == []
