@@ -1,0 +1,462 @@
+"""Learned routes of one address family: what is wanted, what the kernel has of ours, and the way between.
+
+Level-triggered: whatever happens only marks destinations as dirty; `plan` compares what is wanted with
+what is installed and says which messages make them equal, `settle` takes in what the kernel answered. So
+a lost or doubled event can't hurt, and the last of several wishes for a destination is the one that counts.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from itertools import islice
+from typing import NamedTuple
+
+from .problem import (
+    OWN_ADDRESS,
+    Problem,
+    ProblemKind,
+    Reason,
+    connected_here,
+    covers_next_hop,
+    in_the_way,
+    refused,
+)
+from .resolver import NO_CARRIER_COST, Resolver
+from .route import IPV6, IPV6_DEFAULT_METRIC, PLAIN, NextHop, RouteOptions, RouteSpec, RouteType
+from .surroundings import Surroundings
+
+LINGER = 0.2  # seconds that a route outlives its next hop, for BGP to name another: then no hole appears
+
+
+class Op(IntEnum):
+    ADD = 0  # nothing of ours is there: refused where somebody else's is
+    REPLACE = 1
+    DELETE = 2
+    DELETE_EXACT = 3  # names the next hops: one of several routes that we have for a destination
+
+
+class Wish(NamedTuple):
+    """What was asked for: BGP next hops, not yet resolved, and how the route goes in."""
+
+    next_hops: tuple[bytes, ...]
+    options: RouteOptions = PLAIN
+
+
+@dataclass(slots=True)
+class Work:
+    """Messages of one kind for destinations of one prefix length."""
+
+    op: Op
+    spec: RouteSpec
+    nlri: list[bytes] = field(default_factory=list)
+
+
+_DAMAGED = RouteSpec(extra=b"damaged")  # ours, but no longer as we made it
+
+
+class Fib:
+    """No I/O: `now` is an argument."""
+
+    def __init__(self, afi: int, surroundings: Surroundings, metric: int | None = None) -> None:
+        self.afi = afi
+        self.metric = (IPV6_DEFAULT_METRIC if afi == IPV6 else 0) if metric is None else metric
+        self.resolver: Resolver  # set by whoever joins the two families to one resolver
+        self._here = surroundings
+        self.desired: dict[bytes, Wish] = {}
+        self.installed: dict[bytes, RouteSpec] = {}
+        self.unconfirmed: dict[bytes, RouteSpec] = {}  # found at the start, not asked for yet
+        self.reasons: dict[bytes, Reason] = {}
+        self.dirty: dict[bytes, None] = {}
+        self.failed: dict[bytes, None] = {}
+        self.lingering: dict[bytes, float] = {}
+        self.surplus: dict[bytes, list[RouteSpec]] = {}  # ours too, of another metric
+        self.lengths: dict[int, int] = {}
+        self._lost: set[bytes] = set()  # gone from the kernel without our doing
+        self._overdue: set[bytes] = set()
+        self._specs: dict[RouteSpec, RouteSpec] = {}
+        self._wishes: dict[Wish, Wish] = {}
+        self._resolved: dict[Wish, RouteSpec | Reason] = {}
+
+    # --- wishes ---
+
+    def want(self, nlri: Sequence[bytes], next_hops: tuple[bytes, ...] | None, options: RouteOptions) -> None:
+        desired = self.desired
+        if next_hops is None:
+            for destination in nlri:
+                desired.pop(destination, None)
+        else:
+            if len(self._wishes) > 8192:
+                live = set(desired.values())
+                self._wishes = {wish: wish for wish in live}
+                self._resolved = {wish: spec for wish, spec in self._resolved.items() if wish in live}
+            wish = Wish(next_hops, options)
+            wish = self._wishes.setdefault(wish, wish)
+            desired.update(dict.fromkeys(nlri, wish))
+            for length in {destination[0] for destination in nlri}:
+                self.lengths[length] = 1
+        self.dirty.update(dict.fromkeys(nlri))
+
+    def learned(self, nlri: bytes) -> tuple[bytes, ...] | None:
+        """The next hops of a wanted unicast route, for the resolver."""
+        wish = self.desired.get(nlri)
+        if wish is None or wish.options.type != RouteType.UNICAST or wish.options.device is not None:
+            return None
+        return wish.next_hops
+
+    def next_hops_changed(self, raws: set[bytes]) -> list[bytes]:
+        """These next hops resolve otherwise than before; gives the destinations that go over them."""
+        return self._rethink({wish for wish in self._wishes if not raws.isdisjoint(wish.next_hops)})
+
+    def device_changed(self, name: str) -> None:
+        self._rethink({wish for wish in self._wishes if wish.options.device == name})
+
+    def _rethink(self, wishes: set[Wish]) -> list[bytes]:
+        if not wishes:
+            return []
+        for wish in wishes:
+            self._resolved.pop(wish, None)
+        which = {id(wish) for wish in wishes}
+        affected = [nlri for nlri, wish in self.desired.items() if id(wish) in which]
+        self.dirty.update(dict.fromkeys(affected))
+        return affected
+
+    def touch(self, nlri: Iterable[bytes]) -> None:
+        """Look again at these destinations, as far as anything is wanted there."""
+        self.dirty.update({destination: None for destination in nlri if destination in self.desired})
+
+    # --- what the kernel has ---
+
+    def intern(self, spec: RouteSpec) -> RouteSpec:
+        known = self._specs.get(spec)
+        if known is None:
+            if len(self._specs) > 16384:
+                self._specs = {live: live for live in self.installed.values()}
+                self._resolved.clear()
+            known = self._specs[spec] = spec
+        return known
+
+    def found(self, routes: Mapping[bytes, list[RouteSpec]]) -> int:
+        """The routes of ours that a full look has shown; gives how many differ from what was believed."""
+        installed: dict[bytes, RouteSpec] = {}
+        self.surplus = {}
+        for nlri, specs in routes.items():
+            metric = self._metric_of(nlri)
+            mine = None
+            for spec in specs:
+                if mine is None and spec.metric == metric:
+                    mine = installed[nlri] = self.intern(spec)
+                else:
+                    self.surplus.setdefault(nlri, []).append(spec)
+        before, self.installed = self.installed, installed
+        wrong = {nlri: None for nlri, spec in installed.items() if before.get(nlri) is not spec}
+        gone = {nlri: None for nlri in before if nlri not in installed}
+        for nlri in wrong.keys() | self.surplus.keys():
+            if nlri not in self.desired:
+                self.unconfirmed.setdefault(nlri, installed.get(nlri) or self.surplus[nlri][0])
+        for nlri in [n for n in self.unconfirmed if n not in routes]:
+            del self.unconfirmed[nlri]
+        self._lost.update(nlri for nlri in gone if nlri in self.desired)
+        self.touch(wrong)
+        self.touch(gone)
+        self.touch(self.surplus)
+        self.dirty.update({n: None for n in self.desired if n not in installed and n not in self.reasons})
+        return len(wrong) + len(gone)
+
+    def _metric_of(self, nlri: bytes) -> int:
+        wish = self.desired.get(nlri)
+        if wish is not None and wish.options.metric is not None:
+            return wish.options.metric
+        return self.metric
+
+    def appeared(self, nlri: bytes, spec: RouteSpec) -> bool:
+        """Somebody else made or changed a route of our protocol; True if one of ours was changed by that."""
+        spec = self.intern(spec)
+        if spec.metric != self._metric_of(nlri):
+            specs = self.surplus.setdefault(nlri, [])
+            if spec not in specs:
+                specs.append(spec)
+            if nlri not in self.desired:
+                self.unconfirmed.setdefault(nlri, spec)
+            return False
+        before = self.installed.get(nlri)
+        self.installed[nlri] = spec
+        if nlri not in self.desired:
+            self.unconfirmed[nlri] = spec
+            return False
+        return before is not spec
+
+    def vanished(self, nlri: bytes, spec: RouteSpec) -> bool:
+        """Somebody else deleted a route of our protocol; True if it was one that is wanted."""
+        specs = self.surplus.get(nlri)
+        if specs is not None and spec in specs:
+            specs.remove(spec)
+            if not specs:
+                del self.surplus[nlri]
+            return False
+        have = self.installed.get(nlri)
+        if have is None or have.metric != spec.metric:
+            return False
+        if self.afi == IPV6 and set(spec.nexthops) < set(have.nexthops):
+            self.installed[nlri] = _DAMAGED._replace(metric=have.metric)
+        else:
+            del self.installed[nlri]
+            self.unconfirmed.pop(nlri, None)
+            self._lost.add(nlri)
+        return nlri in self.desired
+
+    def displaced(self, nlri: bytes, metric: int) -> None:
+        """A foreign route has taken the place of ours (`ip route replace`)."""
+        have = self.installed.get(nlri)
+        if have is not None and have.metric == metric:
+            del self.installed[nlri]
+            self.unconfirmed.pop(nlri, None)
+            self.touch((nlri,))
+
+    def links_down(self) -> int:
+        """The kernel has dropped, in silence, every route all of whose links are down; gives how many."""
+        here = self._here
+        dead = {
+            id(spec)
+            for spec in set(self.installed.values())
+            if spec.nexthops and not any(here.is_up(hop.ifindex) for hop in spec.nexthops)
+        }
+        gone = [nlri for nlri, spec in self.installed.items() if id(spec) in dead] if dead else []
+        for nlri in gone:
+            del self.installed[nlri]
+            self.unconfirmed.pop(nlri, None)
+        self._lost.update(gone)
+        self.touch(gone)
+        return len(gone)
+
+    # --- from what is installed to what is wanted ---
+
+    def plan(self, limit: int, now: float) -> list[Work]:
+        """Messages for the next `limit` dirty destinations, those that make before those that delete."""
+        dirty = self.dirty
+        nlri = list(islice(dirty, limit))
+        if len(nlri) == len(dirty):
+            dirty.clear()
+        else:
+            for destination in nlri:
+                del dirty[destination]
+        works = _Works()
+        desired, installed, reasons, resolved = self.desired, self.installed, self.reasons, self._resolved
+        foreign, local = self._here.routes[self.afi], self._here.local_nlri
+        guards = self.resolver.guards(self.afi)
+        for destination in nlri:
+            have = installed.get(destination)
+            wish = desired.get(destination)
+            if wish is None:
+                self._plan_removal(destination, have, works)
+                continue
+            spec = resolved.get(wish)
+            if spec is None:
+                spec = resolved[wish] = self._resolve(wish)
+            if (
+                type(spec) is Reason
+                or destination in foreign
+                or destination in guards
+                or destination in local
+                or destination in self.surplus
+            ):
+                reason = self._why_not(destination, spec)
+                if reason is not None:
+                    self._plan_refusal(destination, have, reason, now, works)
+                    continue
+            assert isinstance(spec, RouteSpec)
+            if destination in reasons:
+                del reasons[destination]
+            if self.unconfirmed:
+                self.unconfirmed.pop(destination, None)
+            if have is spec:
+                for other in self.surplus.get(destination, ()):
+                    works.add(Op.DELETE_EXACT, other, destination)
+                continue
+            if have is not None and have.metric != spec.metric:
+                self.surplus.setdefault(destination, []).append(have)
+                del installed[destination]
+                have = None
+            if have is None and destination not in self._lost:
+                works.add(Op.ADD, spec, destination)
+            else:
+                works.add(Op.REPLACE, spec, destination)
+        if not dirty:
+            self._overdue.clear()
+        return works.sorted()
+
+    def _plan_removal(self, nlri: bytes, have: RouteSpec | None, works: _Works) -> None:
+        if have is not None:
+            works.add(Op.DELETE, self.intern(RouteSpec(metric=have.metric)), nlri)
+        for other in self.surplus.get(nlri, ()):
+            works.add(Op.DELETE_EXACT, other, nlri)
+        self.unconfirmed.pop(nlri, None)
+        self.reasons.pop(nlri, None)
+        self._lost.discard(nlri)
+
+    def _plan_refusal(self, nlri: bytes, have: RouteSpec | None, reason: Reason, now: float, works: _Works) -> None:
+        self.reasons[nlri] = reason
+        if have is None or nlri in self.unconfirmed or reason.kind == ProblemKind.FOREIGN:
+            return  # what was found at the start stands until the sweep
+        if reason.kind == ProblemKind.NEXT_HOP and nlri not in self._overdue:
+            self.lingering.setdefault(nlri, now + LINGER)
+            return
+        works.add(Op.DELETE, self.intern(RouteSpec(metric=have.metric)), nlri)
+
+    def _why_not(self, nlri: bytes, spec: RouteSpec | Reason) -> Reason | None:
+        here = self._here
+        connected = here.connected(self.afi, nlri)
+        if connected is not None:
+            return connected_here(here, connected)
+        if nlri in here.local_nlri:
+            return OWN_ADDRESS
+        if nlri in self.resolver.guards(self.afi):
+            return covers_next_hop(self.afi, *self.resolver.guarded_by(self.afi, nlri))
+        if isinstance(spec, Reason):
+            return spec
+        foreign = here.in_slot(self.afi, nlri, spec.metric)
+        return in_the_way(here, foreign) if foreign is not None else None
+
+    def _resolve(self, wish: Wish) -> RouteSpec | Reason:
+        options = wish.options
+        metric = self.metric if options.metric is None else options.metric
+        if options.type != RouteType.UNICAST:
+            return self.intern(RouteSpec((), options.type, metric))
+        hops: list[NextHop] = []
+        if options.device is not None:
+            index = self._here.names.get(options.device)
+            if index is None or not self._here.is_up(index):
+                state = "does not exist" if index is None else "is down"
+                return Reason(ProblemKind.NEXT_HOP, f"interface {options.device} {state}")
+            hops = [NextHop(raw, index, options.onlink) for raw in wish.next_hops]
+        else:
+            found = [self.resolver.resolve(raw) for raw in wish.next_hops]
+            costs = [resolution.cost for resolution in found if resolution.cost is not None]
+            if not costs:
+                words = "; ".join(dict.fromkeys(resolution.reason for resolution in found)) or "no next hop"
+                return Reason(ProblemKind.NEXT_HOP, f"{words}; it goes in as soon as that changes")
+            dead = min(costs) >= NO_CARRIER_COST
+            for resolution in found:
+                if resolution.cost is not None and (dead or resolution.cost < NO_CARRIER_COST):
+                    hops += resolution.hops
+            if options.onlink:
+                hops = [hop._replace(onlink=True) for hop in hops]
+        return self.intern(RouteSpec(tuple(sorted(set(hops))), RouteType.UNICAST, metric))
+
+    def settle(self, works: Sequence[Work], refusals: Mapping[tuple[bytes, bool], tuple[int, str]]) -> bool:
+        """Take in the kernel's answer: (destination, whether it was to be deleted) -> (errno, words).
+
+        True: somebody else's route was met that should have been known; a look at all routes must tell.
+        """
+        surprise = False
+        for work in works:
+            if work.op in (Op.ADD, Op.REPLACE):
+                surprise |= self._settle_made(work, refusals)
+                continue
+            for nlri in work.nlri:
+                code, words = refusals.get((nlri, True), (0, ""))
+                if code not in (0, errno.ESRCH):
+                    self._failed(nlri, words)
+                elif work.op == Op.DELETE:
+                    self.installed.pop(nlri, None)
+                else:
+                    left = [spec for spec in self.surplus.get(nlri, ()) if spec != work.spec]
+                    if left:
+                        self.surplus[nlri] = left
+                    else:
+                        self.surplus.pop(nlri, None)
+        return surprise
+
+    def _settle_made(self, work: Work, refusals: Mapping[tuple[bytes, bool], tuple[int, str]]) -> bool:
+        surprise = False
+        bad: dict[bytes, RouteSpec | None] = {}
+        if refusals:
+            bad = {n: self.installed.get(n) for n in work.nlri if (n, False) in refusals}
+        self.installed.update(dict.fromkeys(work.nlri, work.spec))
+        if self._lost:
+            self._lost.difference_update(work.nlri)
+        for nlri, before in bad.items():
+            if before is None:
+                del self.installed[nlri]
+            else:
+                self.installed[nlri] = before
+            code, words = refusals[nlri, False]
+            surprise |= code == errno.EEXIST
+            self._failed(nlri, words)
+        if self.surplus:
+            self.touch(n for n in work.nlri if n in self.surplus and n not in bad)
+        return surprise
+
+    def _failed(self, nlri: bytes, words: str) -> None:
+        self.reasons[nlri] = refused(words)
+        self.failed[nlri] = None
+
+    def unblock(self) -> bool:
+        """After newer events: look again at what was refused where a foreign route is now known.
+
+        True where something was refused and nothing is known that explains it.
+        """
+        foreign = self._here.routes[self.afi]
+        blocked = [nlri for nlri in self.failed if nlri in foreign]
+        for nlri in blocked:
+            del self.failed[nlri]
+        self.touch(blocked)
+        return bool(self.failed)
+
+    def next_hops(self) -> set[bytes]:
+        """All BGP next hops that are wanted now."""
+        return {raw for wish in set(self.desired.values()) for raw in wish.next_hops}
+
+    def retry(self) -> int:
+        """Try again what the kernel refused."""
+        again = list(self.failed)
+        self.failed.clear()
+        self.dirty.update(dict.fromkeys(again))
+        return len(again)
+
+    def expire(self, now: float) -> float | None:
+        """Give up routes whose next hop has been away too long; gives when to look again."""
+        due = [nlri for nlri, deadline in self.lingering.items() if deadline <= now]
+        for nlri in due:
+            del self.lingering[nlri]
+        self._overdue.update(due)
+        self.touch(due)
+        return min(self.lingering.values(), default=None)
+
+    def sweep(self) -> int:
+        """Mark for deletion what was found and nobody asked for; gives how many destinations."""
+        stale = [nlri for nlri in self.unconfirmed if nlri not in self.desired]
+        self.dirty.update(dict.fromkeys(self.unconfirmed))
+        self.unconfirmed.clear()
+        return len(stale)
+
+    def grace(self) -> None:
+        """From now on everything installed counts as found, until it is asked for again."""
+        self.unconfirmed = dict(self.installed)
+        self.unconfirmed.update({nlri: specs[0] for nlri, specs in self.surplus.items()})
+        self.desired.clear()
+        self.dirty.clear()
+        self.lingering.clear()
+        self.reasons.clear()
+
+    def problems(self) -> list[Problem]:
+        return [Problem(self.afi, nlri, *reason) for nlri, reason in self.reasons.items()]
+
+
+class _Works:
+    """Messages gathered by kind, next-hop set and prefix length."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[int, int, int], Work] = {}
+
+    def add(self, op: Op, spec: RouteSpec, nlri: bytes) -> None:
+        key = (op, id(spec), nlri[0])
+        work = self._found.get(key)
+        if work is None:
+            work = self._found[key] = Work(op, spec)
+        work.nlri.append(nlri)
+
+    def sorted(self) -> list[Work]:
+        return sorted(self._found.values(), key=lambda work: work.op)

@@ -1,0 +1,94 @@
+"""Carries planned work out: messages, batches, and whose refusal is whose."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from .fib import Op, Work
+from .netlink import ADD, DELETE, REPLACE, RTM_DELROUTE, RTM_NEWROUTE, RoutePacker
+from .route import IPV4, RouteSpec
+from .socket import BATCH_BYTES, BATCH_ROUTES, KernelError, RouteSocket, in_namespace
+
+Answers = dict[tuple[bytes, bool], tuple[int, str]]  # (destination, deletion) -> (errno, words)
+
+_MESSAGES = {
+    Op.ADD: (RTM_NEWROUTE, ADD, True),
+    Op.REPLACE: (RTM_NEWROUTE, REPLACE, True),
+    Op.DELETE: (RTM_DELROUTE, DELETE, False),
+    Op.DELETE_EXACT: (RTM_DELROUTE, DELETE, True),
+}
+
+
+class Writer:
+    def __init__(self, table: int, protocol: int, netns: str | None) -> None:
+        self._packer = RoutePacker(table, protocol)
+        self._netns = netns
+        self._socket: RouteSocket | None = None
+        self._executor: ThreadPoolExecutor | None = None
+
+    def open(self) -> int:
+        """Open the socket; gives its netlink port. Raises KernelError, also where routes can't be changed."""
+        self._socket = in_namespace(self._netns, RouteSocket)
+        nothing = self._packer.pack(RTM_DELROUTE, DELETE, IPV4, RouteSpec(), [bytes((32, 0, 0, 0, 0))], exact=False)
+        for refusal in self._socket.send([nothing]):
+            if refusal.errno in (errno.EPERM, errno.EACCES):
+                self._socket.close()
+                self._socket = None
+                raise KernelError(
+                    "routes can't be changed here: that needs CAP_NET_ADMIN (be root, or root of a user "
+                    "namespace: unshare --user --map-root-user --net)"
+                )
+        return self._socket.port
+
+    def pack(self, afi: int, works: Sequence[Work]) -> list[bytes]:
+        """The messages of all works, in order, in as few sends as is good."""
+        batches: list[bytes] = []
+        parts: list[bytes] = []
+        count = size = 0
+        for work in works:
+            kind, flags, exact = _MESSAGES[work.op]
+            one = len(self._packer.pack(kind, flags, afi, work.spec, work.nlri[:1], exact=exact))
+            position = 0
+            while position < len(work.nlri):
+                room = min(BATCH_ROUTES - count, (BATCH_BYTES - size) // one)
+                if room < 1 and parts:
+                    batches.append(b"".join(parts))
+                    parts, count, size = [], 0, 0
+                    continue
+                chunk = work.nlri[position : position + max(1, room)]
+                parts.append(self._packer.pack(kind, flags, afi, work.spec, chunk, exact=exact))
+                count += len(chunk)
+                size += one * len(chunk)
+                position += len(chunk)
+        if parts:
+            batches.append(b"".join(parts))
+        return batches
+
+    def write(self, batches: list[bytes]) -> Answers:
+        """Write now. Raises Overrun where answers were lost, KernelError where nothing can be written."""
+        if self._socket is None:
+            raise KernelError("the kernel's routes are not open")
+        answers: Answers = {}
+        for refusal in self._socket.send(batches):
+            if refusal.request is not None:
+                words = refusal.reason or os.strerror(refusal.errno)
+                answers[refusal.request.nlri, not refusal.request.present] = (refusal.errno, words)
+        return answers
+
+    async def write_aside(self, batches: list[bytes]) -> Answers:
+        """Write in a thread of its own: the kernel's part is most of the time, and it may wait for a lock."""
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(1, thread_name_prefix="netlink")
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self.write, batches)
+
+    async def close(self) -> None:
+        if self._executor is not None:
+            executor, self._executor = self._executor, None
+            await asyncio.to_thread(executor.shutdown)
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
