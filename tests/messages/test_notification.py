@@ -1,0 +1,101 @@
+"""NOTIFICATION, KEEPALIVE and ROUTE-REFRESH: RFC 4271 sections 4.4 and 4.5, RFC 9003, RFC 2918, RFC 7313."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pybgp.errors import (
+    AdministrativeReset,
+    AdministrativeShutdown,
+    BadMessageLength,
+    BadPeerAS,
+    Cease,
+    InvalidRouteRefreshLength,
+    ProtocolError,
+)
+from pybgp.family import IPV6_UNICAST, Family
+from pybgp.messages import CodecContext, Keepalive, Notification, RouteRefresh, decode_message, encode_message
+from pybgp.messages.framing import frame
+
+CONTEXT = CodecContext()
+octet = st.integers(0, 255)
+
+
+@given(octet, octet, st.binary(max_size=300))
+def test_notification_round_trip(code: int, subcode: int, data: bytes) -> None:
+    message = Notification(code, subcode, data)
+    octets = encode_message(message, CONTEXT)
+    assert decode_message(3, octets[19:], CONTEXT) == message
+    assert (message.error.code, message.error.subcode, message.error.data) == (code, subcode, data)
+    assert Notification.of(message.error) == message
+
+
+def test_an_error_and_its_notification() -> None:
+    error = BadPeerAS("AS 1, not 2", b"\0\x01")
+    assert Notification.of(error) == Notification(2, 2, b"\0\x01")
+    assert type(Notification(2, 2).error) is BadPeerAS
+    assert type(Notification(6, 200).error) is Cease
+    assert type(Notification(200, 1).error).__mro__[1] is ProtocolError
+
+
+@pytest.mark.parametrize("body", [b"", b"\x06"])
+def test_short_notification(body: bytes) -> None:
+    with pytest.raises(BadMessageLength):
+        decode_message(3, body, CONTEXT)
+
+
+@given(st.text(max_size=300))
+def test_shutdown_text(text: str) -> None:
+    message = Notification.shutdown(AdministrativeShutdown(), text)
+    assert len(message.data) <= 256
+    shown = message.shutdown_message
+    plain = text.encode("utf-8", "replace").decode()
+    assert plain.startswith(shown or "")
+    assert (shown or "") == plain or len(message.data) > 252
+
+
+@given(st.binary(min_size=1, max_size=300))
+def test_any_shutdown_data_has_words(data: bytes) -> None:
+    shown = Notification(6, AdministrativeReset.subcode, data).shutdown_message
+    assert shown is not None
+    shown.encode()
+
+
+def test_only_two_subcodes_have_words() -> None:
+    assert Notification(6, 3, b"\x02hi").shutdown_message is None
+    assert Notification(2, 2, b"\x02hi").shutdown_message is None
+    assert Notification(6, 2, b"\x02hi").shutdown_message == "hi"
+    assert Notification(6, 2, b"\x02\xffi").shutdown_message == "\\xffi"
+
+
+def test_keepalive() -> None:
+    assert encode_message(Keepalive(), CONTEXT) == b"\xff" * 16 + b"\0\x13\x04"
+    assert decode_message(4, b"", CONTEXT) == Keepalive()
+    with pytest.raises(BadMessageLength) as caught:
+        decode_message(4, b"x", CONTEXT)
+    assert caught.value.data == b"\0\x14"
+
+
+@given(st.integers(0, 0xFFFF), octet, octet)
+def test_route_refresh_round_trip(afi: int, safi: int, subtype: int) -> None:
+    message = RouteRefresh(Family(afi, safi), subtype)
+    assert decode_message(5, encode_message(message, CONTEXT)[19:], CONTEXT) == message
+
+
+def test_route_refresh_octets() -> None:
+    assert encode_message(RouteRefresh(IPV6_UNICAST, 1), CONTEXT)[19:] == b"\0\x02\x01\x01"
+
+
+@pytest.mark.parametrize("body", [b"\0\x01\0", b"\0\x01\x01\x01x", b"\0\x01\x02\x01x"])
+def test_route_refresh_of_a_wrong_length(body: bytes) -> None:
+    """RFC 7313 section 5: the whole message is the data."""
+    with pytest.raises(InvalidRouteRefreshLength) as caught:
+        decode_message(5, body, CONTEXT)
+    assert caught.value.data == frame(5, body)
+
+
+def test_a_message_longer_than_the_session_allows() -> None:
+    with pytest.raises(ValueError, match="the session allows 4096"):
+        encode_message(Notification(6, 2, bytes(4100)), CONTEXT)
