@@ -8,7 +8,8 @@ from typing import Literal
 from pybgp.family import Family
 
 EventKind = Literal[
-    "added",  # a peer was added or changed
+    "added",
+    "changed",  # settings of a peer; `reason` names them
     "removed",
     "up",  # the session is established
     "down",  # ... and no longer; `reason` in words

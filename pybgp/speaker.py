@@ -6,6 +6,7 @@ What one wants to wait for is explicit: `established()`, the subscriptions, `acl
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
@@ -17,7 +18,7 @@ from pybgp.family import Family
 from pybgp.messages.attributes.path_attributes import PathAttributes
 from pybgp.peer import Peer
 from pybgp.policy import Policy
-from pybgp.prefix import NLRI, Prefix, pack_address
+from pybgp.prefix import NLRI, Prefix, format_address, pack_address
 from pybgp.rib.loc_rib import Verdict
 from pybgp.router import KEEP, Router
 from pybgp.shell import Shell
@@ -49,7 +50,7 @@ class PeerHandle:
 
     def start(self) -> None:
         """Come back from `shutdown()`."""
-        self._speaker._router.start(self._peer, self._speaker._shell.now())
+        self._speaker._router.start_peer(self._peer, self._speaker._shell.now())
         self._speaker._shell.soon()
 
     def reset(self, text: str = "") -> None:
@@ -90,7 +91,7 @@ class Speaker:
         *,
         local_as: int,
         bgp_identifier: str | int,
-        listen: str | Sequence[str] | None = "0.0.0.0",  # noqa: S104  BGP speakers listen
+        listen: str | Sequence[str] | None = "0.0.0.0",
         port: int = 179,
         import_policy: Policy | None = None,
         export_policy: Policy | None = None,
@@ -158,7 +159,7 @@ class Speaker:
         settings.setdefault("bgp_identifier", self.bgp_identifier)
         config = _config(address=address, peer_as=peer_as, **settings)
         self._router.add_peer(config, import_policy, export_policy, self._shell.now_if_running())
-        self._shell.soon()
+        self._shell.secure()
         return PeerHandle(self, config.address)
 
     def change_peer(self, address: str, **fields: Any) -> PeerHandle:
@@ -172,13 +173,13 @@ class Speaker:
             raise ConfigurationError("address: a peer's address cannot change; remove it and add the new one")
         config = _config(**{**current, **fields})
         self._router.change_peer(peer, config, **policies, now=self._shell.now_if_running())
-        self._shell.soon()
+        self._shell.secure()
         return PeerHandle(self, peer.address)
 
     def remove_peer(self, address: str) -> None:
         """End the session (Cease/Peer De-configured), withdraw what came from the peer, forget it."""
         self._router.remove_peer(self._peer(address), self._shell.now_if_running())
-        self._shell.soon()
+        self._shell.secure()
 
     def peer(self, address: str) -> PeerHandle:
         """The handle of a peer. Raises ConfigurationError when there is none."""
@@ -189,7 +190,7 @@ class Speaker:
         now = self._shell.now_if_running() or 0.0
         return {address: snapshot(peer, now) for address, peer in self._router.peers.items()}
 
-    async def established(self, address: str | None = None, timeout: float | None = None) -> None:
+    async def established(self, address: str | None = None, timeout: float | None = None) -> None:  # noqa: ASYNC109
         """Wait until the session with this peer (None: with all peers that are not shut down) is established.
 
         Raises TimeoutError, SessionClosed if the peer is removed or the speaker closed meanwhile,
@@ -247,7 +248,7 @@ class Speaker:
         """Every path to a prefix, best first, each with the step of the decision process at which it lost,
         or why it may not be used at all."""
         wanted = Prefix(prefix)
-        return self._router.loc_rib(wanted.family).explain(wanted.nlri)
+        return self._router.tables.loc_rib(wanted.family).explain(wanted.nlri)
 
     # subscriptions
 
@@ -258,7 +259,7 @@ class Speaker:
 
     def batches(self, *, snapshot: bool = True) -> Batches:
         """The same in batches of prefixes with the same paths, for readers of many routes."""
-        batches = Batches(RouteFeed(self._router.selected))
+        batches = Batches(RouteFeed(self._router.tables.selected))
         self._router.subscribe(batches, snapshot=snapshot)
         self._shell.readers.add(batches)
         self._shell.soon()
@@ -273,10 +274,9 @@ class Speaker:
     def _peer(self, address: str) -> Peer:
         peer = self._router.peers.get(address)
         if peer is None:  # perhaps spelled otherwise
-            try:
-                peer = self._router.find(address)
-            except (ValueError, OSError):
-                peer = None
+            host, percent, zone = address.partition("%")
+            with contextlib.suppress(ValueError):
+                peer = self._router.peers.get(format_address(pack_address(host)) + percent + zone)
         if peer is None:
             raise ConfigurationError(f"{address} is no peer of this speaker")
         return peer

@@ -167,6 +167,9 @@ class Batches(_Subscription, AsyncIterator[Sequence[ChangeBatch]]):
         if self.feed.primed:
             self.wake()
 
+    def add_snapshot(self, family: Family, nlri: Sequence[NLRI]) -> None:
+        self.feed.add_snapshot(family, nlri)
+
     def prime(self) -> None:
         """The snapshot is complete: let the reader begin."""
         self.feed.primed = True

@@ -89,6 +89,7 @@ class Connection(asyncio.BufferedProtocol):
         self.incoming = incoming
         self.can_write = False
         self.local_address = self.remote_address = ""
+        self.remote_octets = b""
         self.remote_scope = 0
         self._buffer = buffer
         self._transport: asyncio.Transport | None = None
@@ -111,6 +112,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         self.local_address = local[0].partition("%")[0]
         self.remote_address = remote[0].partition("%")[0]
+        self.remote_octets = socket.inet_pton(sock.family, self.remote_address)
         self.remote_scope = remote[3] if len(remote) > 3 else 0
         self.can_write = True
         self.owner.connection_made(self)
@@ -264,6 +266,11 @@ class Listener:
     async def start(self, make: Callable[[], Connection]) -> None:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(make, sock=self._sock, backlog=BACKLOG)
+
+    @property
+    def keyed(self) -> set[str]:
+        """Addresses for which a key is set, or should be."""
+        return self._keys.keys() | self.refused_keys.keys()
 
     def serves(self, address: str) -> bool:
         return tcp_options.address_family(address) == self._sock.family

@@ -15,9 +15,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "family", "prefix", "config"),
     ("messages",),
     ("fsm", "rib"),
-    ("policy", "session", "events"),
-    ("peer", "router", "jobs", "link"),
-    ("transport", "tcp_options", "speaker", "subscription", "snapshot", "pacing"),
+    ("policy", "session", "happenings"),
+    ("peer", "router", "events", "exchange", "exchanges", "graceful_restart", "jobs", "tables"),
+    ("transport", "tcp_options", "speaker", "subscription", "snapshot", "pacing")
+    + ("journal", "link", "listening", "shell"),
     ("app", "__main__"),
 )
 IO = {"asyncio", "socket", "select", "selectors", "ssl", "time", "os", "random", "threading", "subprocess", "logging"}
@@ -43,12 +44,12 @@ def imports(path: Path) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            assert node.module is not None
-            if node.module == "pybgp":
-                yield from (f"pybgp.{alias.name}" for alias in node.names)
+            package = path.relative_to(ROOT).parts[: -node.level] if node.level else ()
+            module = ".".join([*package, *([node.module] if node.module else [])])
+            if module == "pybgp" or node.module is None:
+                yield from (f"{module}.{alias.name}" for alias in node.names)
             else:
-                yield node.module
+                yield module
 
 
 def layer(module: str) -> int:

@@ -1,0 +1,224 @@
+"""What one neighbour and we tell each other in one family: the two Adj-RIBs and the markers between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from pybgp.family import Family
+from pybgp.messages import RouteRefresh, encode_message
+from pybgp.messages.context import CodecContext
+from pybgp.messages.update import Reach, Unreach
+from pybgp.messages.update_writer import AttributesTooLong, encode_end_of_rib, encode_reach, encode_unreach
+from pybgp.rib.adj_rib_in import AdjRibIn
+from pybgp.rib.adj_rib_out import AdjRibOut
+from pybgp.rib.eligibility import Eligibility
+from pybgp.rib.export import Export
+from pybgp.rib.filter import Filter
+from pybgp.rib.route import Delta, Source, best_of
+from pybgp.tables import Tables
+
+BEGIN_OF_RIB, END_OF_RIB = 1, 2  # subtypes of ROUTE-REFRESH, RFC 7313
+OWN_PATH_ID = 1  # we send one path a prefix; RFC 7911 wants a number on it all the same
+
+
+class Exchange:
+    """One peer, one family, for the peer's whole life; `up` and `down` begin and end a session.
+
+    `owner` is what `Tables` knows the peer by. The `Source` is the peer as this family's tables see it.
+    """
+
+    def __init__(
+        self, family: Family, owner: object, source: Source, tables: Tables, policy: Filter, eligibility: Eligibility
+    ) -> None:
+        self.family = family
+        self.source = source
+        self.adj_rib_in = AdjRibIn(source, tables.loc_rib(family), policy, eligibility)
+        self.adj_rib_out: AdjRibOut | None = None
+        self.stale = False
+        self.end_of_rib_received = False
+        self.end_of_rib_sent = False
+        self._owner = owner
+        self._tables = tables
+        self._context = CodecContext()
+        self._refreshed = False
+        self._sink: Callable[[Delta], None] | None = None
+        self._session = 0  # counts sessions: a job of an earlier one must not speak for this one
+        self._control: list[bytes] = []
+        self._before_end: int | None = None  # prefixes of the initial table still to be drained
+        self._refreshing: bytes | None = None  # what to send after them
+        self._refresh_wanted: bool | None = None
+
+    @property
+    def established(self) -> bool:
+        return self.adj_rib_out is not None
+
+    # the session
+
+    def up(self, context: CodecContext, export: Export, *, deferring: bool) -> None:
+        """The family was negotiated. With `deferring` only our own routes are told until `release`."""
+        self._context = context
+        self._session += 1
+        self._control = []
+        self.end_of_rib_received = self.end_of_rib_sent = False
+        self._before_end = self._refreshing = self._refresh_wanted = None
+        self._refreshed = False
+        self.adj_rib_out = AdjRibOut(self.family, export)
+        if deferring:
+            self._tell_all(self._apply_own, None)
+        else:
+            self._tell_all(self.adj_rib_out.apply, self._table_told)
+
+    def release(self) -> None:
+        """The deferral is over: tell everything, then End-of-RIB."""
+        if self.adj_rib_out is not None:
+            self._tell_all(self.adj_rib_out.apply, self._table_told)
+
+    def down(self, *, keep: bool) -> None:
+        """The session is gone. With `keep` the peer's routes stay, marked stale (RFC 4724 section 4.2);
+        those that were stale already go now."""
+        self._session += 1
+        self._tables.ignore(self.family, self._owner)
+        self.adj_rib_out = None
+        self._control = []
+        self.end_of_rib_sent = False
+        if keep:
+            if self.stale:
+                self.sweep()
+            self.adj_rib_in.mark_stale()
+            self.stale = len(self.adj_rib_in) > 0
+        else:
+            self.flush()
+
+    def flush(self) -> None:
+        """Remove all that the peer said until now."""
+        self.stale = False
+        self._tables.later(self._owner, self.adj_rib_in.remove())
+
+    def sweep(self) -> None:
+        """Remove what the peer has not said again."""
+        self.stale = False
+        self._tables.later(self._owner, self.adj_rib_in.sweep())
+
+    def change_import(self, policy: Filter) -> None:
+        self._tables.later(self._owner, self.adj_rib_in.change_policy(policy))
+
+    def change_export(self, policy: Filter) -> None:
+        if self.adj_rib_out is not None and self._sink is not None:
+            self.adj_rib_out.export.policy = policy
+            self.adj_rib_out.export.forget()
+            self._tables.later(self._owner, self._apply_all(self._sink, None))
+
+    # what the peer says
+
+    def announced(self, reach: Reach) -> None:
+        self._tables.distribute(self.adj_rib_in.announce(reach.nlri, reach.attributes, reach.path_ids))
+
+    def withdrawn(self, unreach: Unreach) -> None:
+        self._tables.distribute(self.adj_rib_in.withdraw(unreach.nlri, unreach.path_ids))
+
+    def end_of_rib(self) -> bool:
+        """The peer has told its whole table; True when stale routes are now removed."""
+        self.end_of_rib_received = True
+        stale = self.stale
+        if stale:
+            self.sweep()
+        return stale
+
+    def begin_refresh(self) -> None:
+        """RFC 7313: what the peer does not say again until it has ended is no longer there."""
+        self._refreshed = True
+        if not self.stale:  # else End-of-RIB is still to come, and removes more
+            self.adj_rib_in.mark_stale()
+
+    def end_refresh(self) -> None:
+        if self._refreshed and not self.stale:
+            self.sweep()
+        self._refreshed = False
+
+    def refresh(self, *, enhanced: bool) -> None:
+        """The peer wants all of our routes again."""
+        if self.adj_rib_out is None:
+            return
+        if not self.end_of_rib_sent:  # RFC 7313 section 4: not before the first End-of-RIB
+            self._refresh_wanted = enhanced
+            return
+        self.adj_rib_out.refresh()
+        if enhanced:
+            self._control.append(self._marker(BEGIN_OF_RIB))
+            self._refreshing = self._marker(END_OF_RIB)
+        self._tables.outgoing.add(self._owner)
+
+    # what we say
+
+    @property
+    def pending(self) -> int:
+        return 0 if self.adj_rib_out is None else self.adj_rib_out.pending
+
+    @property
+    def advertised(self) -> int:
+        return 0 if self.adj_rib_out is None else len(self.adj_rib_out.sent)
+
+    def produce(self, limit: int) -> tuple[list[bytes], int]:
+        """Up to `limit` prefixes of what waits, as messages; and how many prefixes there are in them."""
+        out = self.adj_rib_out
+        if out is None:
+            return [], 0
+        messages, self._control = self._control, []
+        count = 0
+        if out.pending:
+            for attributes, nlri in out.drain(limit):
+                count += len(nlri)
+                path_ids = [OWN_PATH_ID] * len(nlri) if self.family in self._context.add_path_send else None
+                if attributes is not None:
+                    try:
+                        messages += encode_reach(self.family, nlri, attributes, self._context, path_ids)
+                        continue
+                    except AttributesTooLong:  # no message can carry them: the peer must not keep older ones
+                        pass
+                messages += encode_unreach(self.family, nlri, self._context, path_ids)
+        if self._before_end is not None:
+            self._before_end = min(self._before_end - count, out.pending)
+            if self._before_end <= 0:
+                self._before_end = None
+                self.end_of_rib_sent = True
+                messages.append(encode_end_of_rib(self.family, self._context))
+                if self._refresh_wanted is not None:
+                    self.refresh(enhanced=self._refresh_wanted)
+                    self._refresh_wanted = None
+        if self._refreshing is not None and not self._control and not out.refreshing:
+            messages.append(self._refreshing)
+            self._refreshing = None
+        return messages, count
+
+    # inside
+
+    def _tell_all(self, sink: Callable[[Delta], None], then: Callable[[], None] | None) -> None:
+        self._sink = sink
+        self._tables.listen(self.family, self._owner, sink)
+        self._tables.later(self._owner, self._apply_all(sink, then))
+
+    def _apply_all(self, sink: Callable[[Delta], None], then: Callable[[], None] | None) -> Iterator[list[Delta]]:
+        """The whole table to this peer alone, in slices."""
+        session = self._session
+        for deltas in self.adj_rib_in.rib.snapshot():
+            if session != self._session:
+                return
+            for delta in deltas:
+                sink(delta)
+            self._tables.outgoing.add(self._owner)
+            yield []
+        if then is not None and session == self._session:
+            then()
+
+    def _apply_own(self, delta: Delta) -> None:
+        """While learned routes are held back (RFC 4724 section 4.1)."""
+        best = best_of(delta.new)
+        if self.adj_rib_out is not None and (best is None or best.source.local):
+            self.adj_rib_out.apply(delta)
+
+    def _table_told(self) -> None:
+        self._before_end = self.pending
+        self._tables.outgoing.add(self._owner)
+
+    def _marker(self, subtype: int) -> bytes:
+        return encode_message(RouteRefresh(self.family, subtype), self._context)

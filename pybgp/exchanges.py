@@ -1,0 +1,223 @@
+"""All that one neighbour and we tell each other: its families, from session to session.
+
+Graceful restart as a helper (RFC 4724 section 4.2, RFC 8538) lives here: what stays when a session ends, and
+until when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
+
+from pybgp.config import PeerConfig
+from pybgp.events import EventKind
+from pybgp.exchange import BEGIN_OF_RIB, END_OF_RIB, Exchange
+from pybgp.family import Family
+from pybgp.fsm.negotiation import Negotiated
+from pybgp.graceful_restart import Helper
+from pybgp.messages import RouteRefresh, Update
+from pybgp.prefix import pack_address
+from pybgp.rib.eligibility import Eligibility
+from pybgp.rib.export import Export
+from pybgp.rib.filter import Filter
+from pybgp.rib.route import Source
+from pybgp.tables import Tables
+
+
+class Tell(Protocol):
+    """How an event is reported."""
+
+    def __call__(
+        self, kind: EventKind, now: float, reason: str = "", family: Family | None = None, *, detail: str = ""
+    ) -> None: ...
+
+
+FAULTS_TOLD = 1000
+"""After the first malformed UPDATE of a session, each so many are told again."""
+
+
+class Exchanges(Mapping[Family, Exchange]):
+    """An `Exchange` for each configured family. `changed(now)` is called when an End-of-RIB arrived."""
+
+    def __init__(
+        self,
+        config: PeerConfig,
+        owner: object,
+        tables: Tables,
+        import_: Filter,
+        export: Filter,
+        eligibility: Eligibility,
+        tell: Tell,
+        changed: Callable[[float], None],
+    ) -> None:
+        self.helper = Helper()
+        self.config = config
+        self._export = export
+        self._enhanced_refresh = False
+        self._faulty = 0
+        self._tell = tell
+        self._changed = changed
+        self._by_family: dict[Family, Exchange] = {}
+        address = pack_address(config.address.partition("%")[0])
+        for family in config.families:
+            source = Source(
+                name=config.address,
+                address=address,
+                asn=config.peer_as,
+                local_as=config.local_as,
+                internal=config.internal,
+                route_reflector_client=config.route_reflector_client,
+            )
+            self._by_family[family] = Exchange(family, owner, source, tables, import_, eligibility)
+
+    def __getitem__(self, family: Family) -> Exchange:
+        return self._by_family[family]
+
+    def __iter__(self) -> Iterator[Family]:
+        return iter(self._by_family)
+
+    def __len__(self) -> int:
+        return len(self._by_family)
+
+    @property
+    def initial_table_received(self) -> bool:
+        """End-of-RIB has come for every family of the session."""
+        return all(exchange.end_of_rib_received for exchange in self.values() if exchange.established)
+
+    @property
+    def stale(self) -> bool:
+        return any(exchange.stale for exchange in self.values())
+
+    # sessions
+
+    def up(self, agreed: Negotiated, local_address: bytes, now: float, *, deferring: bool) -> None:
+        restart = agreed.graceful_restart
+        kept = {} if restart is None else dict(restart.families)
+        self._enhanced_refresh = agreed.enhanced_route_refresh
+        self._faulty = 0
+        for family, exchange in self.items():
+            if exchange.stale and not (kept.get(family) and family in agreed.families):
+                exchange.sweep()
+                self._tell("flushed", now, "the peer did not keep its forwarding state", family)
+            if family in agreed.families:
+                source = exchange.source
+                source.bgp_identifier = agreed.peer_bgp_identifier
+                source.local_address = local_address
+                exchange.adj_rib_in.forget()
+                export = self._make_export(exchange, agreed)
+                exchange.up(agreed.context, export, deferring=deferring)
+        if self.stale:
+            self.helper.back(now)
+        else:
+            self.helper.done()
+
+    def down(self, agreed: Negotiated, now: float, *, graceful: bool) -> None:
+        """With `graceful` the routes of the families that the peer's capability lists stay for its restart time."""
+        restart = agreed.graceful_restart if graceful else None
+        kept = () if restart is None else tuple(family for family, _ in restart.families)
+        for family, exchange in self.items():
+            exchange.down(keep=family in kept)
+            if exchange.stale:
+                self._tell("stale", now, "the peer's routes stay while it restarts", family)
+        if restart is not None and self.stale:
+            self.helper.lost(restart.restart_time, now)
+        else:
+            self.helper.done()
+
+    def handle_timer(self, now: float) -> None:
+        if self.helper.deadline is not None and now >= self.helper.deadline:
+            self.give_up(f"the peer {self.helper.waiting_for}", now)
+
+    def give_up(self, why: str, now: float) -> None:
+        """Remove what is stale."""
+        self.helper.done()
+        for family, exchange in self.items():
+            if exchange.stale:
+                exchange.sweep()
+                self._tell("flushed", now, why, family)
+
+    def flush(self) -> None:
+        for exchange in self.values():
+            exchange.flush()
+
+    def release(self) -> None:
+        for exchange in self.values():
+            exchange.release()
+
+    def change_policies(self, import_: Filter | None, export: Filter | None) -> None:
+        """None leaves a policy as it is. Only what comes out otherwise is told to anybody."""
+        if export is not None:
+            self._export = export
+        for exchange in self.values():
+            if import_ is not None:
+                exchange.change_import(import_)
+            if export is not None:
+                exchange.change_export(export)
+
+    # what the peer says
+
+    def update(self, update: Update, now: float) -> None:
+        """Withdrawals first: an announcement of the same prefix in the same UPDATE wins (RFC 4271 4.3)."""
+        for unreach in update.unreach:
+            if unreach.nlri:
+                self._by_family[unreach.family].withdrawn(unreach)
+            else:
+                family = update.end_of_rib
+                if family is not None:
+                    self._end_of_rib(family, now)
+        for reach in update.reach:
+            self._by_family[reach.family].announced(reach)
+        if update.faults:
+            self._faulty += 1
+            if self._faulty % FAULTS_TOLD == 1:
+                worst = max(update.faults, key=lambda fault: fault.outcome)
+                text = f"malformed UPDATE number {self._faulty} ({update.outcome.name}): {worst.reason}"
+                self._tell("warning", now, text)
+
+    def refresh(self, message: RouteRefresh, now: float) -> None:
+        exchange = self.get(message.family)
+        if exchange is None or not exchange.established:
+            return
+        if message.subtype == 0:
+            exchange.refresh(enhanced=self._enhanced_refresh)
+        elif self._enhanced_refresh and message.subtype == BEGIN_OF_RIB:
+            exchange.begin_refresh()
+        elif self._enhanced_refresh and message.subtype == END_OF_RIB:
+            exchange.end_refresh()
+
+    # what we say
+
+    def produce(self, limit: int) -> tuple[list[bytes], int]:
+        """Messages with up to `limit` waiting prefixes, and how many prefixes; see `Exchange.produce`."""
+        messages: list[bytes] = []
+        count = 0
+        for exchange in self._by_family.values():
+            made, prefixes = exchange.produce(limit - count)
+            messages += made
+            count += prefixes
+            if count >= limit:
+                break
+        return messages, count
+
+    # inside
+
+    def _end_of_rib(self, family: Family, now: float) -> None:
+        exchange = self._by_family[family]
+        if not exchange.established:
+            return
+        if exchange.end_of_rib():
+            self._tell("flushed", now, "what was not announced again after the restart", family)
+        self._tell("end-of-rib", now, "", family)
+        if not self.stale:
+            self.helper.done()
+        self._changed(now)
+
+    def _make_export(self, exchange: Exchange, agreed: Negotiated) -> Export:
+        return Export(
+            exchange.source,
+            exchange.family,
+            self._export,
+            cluster_id=self.config.cluster_id or self.config.bgp_identifier,
+            next_hop_self=self.config.next_hop_self,
+            extended_next_hop=exchange.family in agreed.context.extended_next_hop,
+        )

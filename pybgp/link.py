@@ -1,0 +1,145 @@
+"""The shell's half of one session: its TCP connection, made or accepted."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from pybgp.peer import Peer
+from pybgp.session import Session
+from pybgp.transport import Connection, ReadBuffer, Security, connect, words
+
+
+class LoopSide(Protocol):
+    """What a link needs of its speaker."""
+
+    buffer: ReadBuffer
+
+    def now(self) -> float: ...
+    def soon(self) -> None: ...
+
+
+def security_of(peer: Peer) -> Security:
+    config = peer.config
+    return Security(config.password, config.ttl_security, config.ttl)
+
+
+class Link:
+    """Carries bytes between a `Session` and a `Connection`, and their fate."""
+
+    def __init__(self, shell: LoopSide, peer: Peer, session: Session) -> None:
+        self.peer = peer
+        self.session = session
+        self.connection: Connection | None = None
+        self.ended = False
+        self._shell = shell
+        self._task: asyncio.Task[None] | None = None
+        self._unsent = 0
+
+    # the outgoing way
+
+    def open(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._connect(), name=f"bgp {self.peer.address}")
+
+    async def _connect(self) -> None:
+        config = self.peer.config
+        try:
+            async with asyncio.timeout(config.connect_timeout):
+                await connect(
+                    self,
+                    self._shell.buffer,
+                    config.address,
+                    config.port,
+                    local_address=config.local_address,
+                    security=security_of(self.peer),
+                )
+        except OSError as error:  # TimeoutError is one
+            if not self.ended and self.connection is None:
+                self.ended = True
+                self.peer.connect_failed(self.session, words(error), self._shell.now())
+                self._shell.soon()
+        finally:
+            self._task = None
+
+    # the incoming way
+
+    def adopt(self, connection: Connection) -> None:
+        """Take over a connection that was accepted."""
+        connection.owner = self
+        self.connection_made(connection)
+
+    # what the connection says
+
+    def connection_made(self, connection: Connection) -> None:
+        if self.ended:
+            connection.abort()
+            return
+        self.connection = connection
+        self.peer.connected(self.session, connection.local_address, self._shell.now())
+        self._shell.soon()
+
+    def data_received(self, connection: Connection, data: bytes) -> None:
+        self.peer.receive(self.session, data, self._shell.now())
+        self._shell.soon()
+
+    def connection_lost(self, connection: Connection, reason: str) -> None:
+        self.ended = True
+        self.peer.closed(self.session, reason, self._shell.now())
+        self._shell.soon()
+
+    def writable(self, connection: Connection) -> None:
+        self._shell.soon()
+
+    # what the speaker wants
+
+    def hold_back(self, pause: bool) -> None:
+        """Stop or go on reading."""
+        if self.connection is not None and not self.ended:
+            if pause:
+                self.connection.pause_reading()
+            else:
+                self.connection.resume_reading()
+
+    @property
+    def can_write(self) -> bool:
+        return self.connection is not None and self.connection.can_write
+
+    def flush(self) -> None:
+        """Write what the session has ready."""
+        if self.connection is not None:
+            data = self.session.data_to_send()
+            if data:
+                self.connection.write(data)
+                self._unsent += len(data)
+            self.note_progress()
+
+    def note_progress(self) -> None:
+        """Tell the session how its octets fared (RFC 9687)."""
+        if self.connection is not None and self._unsent:
+            unsent = self.connection.unsent
+            if unsent < self._unsent:
+                self.session.write_progress(self._shell.now(), drained=not unsent)
+            self._unsent = unsent
+
+    def close(self, *, abruptly: bool = False) -> None:
+        """Write what is ready, then close. The session hears no more of this connection."""
+        if not self.ended and not abruptly:
+            self.flush()
+        self.ended = True
+        if self._task is not None and self.connection is None:
+            self._task.cancel()
+        if self.connection is not None:
+            if abruptly:
+                self.connection.abort()
+            else:
+                self.connection.close()
+
+    @property
+    def waiting(self) -> list[asyncio.Future[None]]:
+        """What must come to its end before nothing is left of this link."""
+        found: list[asyncio.Future[None]] = []
+        if self._task is not None:
+            found.append(self._task)
+        if self.connection is not None and not self.connection.lost.done():
+            found.append(self.connection.lost)
+        return found

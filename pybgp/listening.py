@@ -1,0 +1,139 @@
+"""The door of a speaker: listening sockets, and what happens to who knocks."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+
+from pybgp.errors import ConnectionRejected
+from pybgp.events import PeerEvent
+from pybgp.messages import Notification, encode_message
+from pybgp.messages.context import CodecContext
+from pybgp.peer import Peer
+from pybgp.router import Router
+from pybgp.session import Session
+from pybgp.tcp_options import address_family, packed_key
+from pybgp.transport import Connection, Listener, ReadBuffer, Security, words
+
+STRANGERS = 64
+"""Connections that are being turned away at the same time; more are closed without a word."""
+
+Welcome = Callable[[Peer, Session, Connection], None]
+
+
+class Door:
+    """Accepts connections from peers, on one listening socket an address for all of them."""
+
+    def __init__(
+        self,
+        router: Router,
+        buffer: ReadBuffer,
+        addresses: Sequence[str],
+        port: int,
+        welcome: Welcome,
+        clock: Callable[[], float],
+    ) -> None:
+        self.listeners: list[Listener] = []
+        self.leaving: set[Connection] = set()
+        self._router = router
+        self._buffer = buffer
+        self._addresses = addresses
+        self._port = port
+        self._welcome = welcome
+        self._clock = clock
+        self._by_address: dict[tuple[bytes, int], Peer] = {}
+
+    async def open(self) -> None:
+        """Raises OSError that names the address and the port."""
+        try:
+            for address in self._addresses:
+                self.listeners.append(Listener(address, self._port))
+            self.secure()
+            for listener in self.listeners:
+                await listener.start(lambda: Connection(self, self._buffer, incoming=True))
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        for listener in self.listeners:
+            listener.close()
+        self.listeners.clear()
+
+    def secure(self) -> None:
+        """Bring the keys and TTL rules of the listening sockets in line with the peers."""
+        peers = list(self._router.peers.values())
+        self._by_address = {}
+        for peer in peers:
+            with contextlib.suppress(OSError):  # the interface of a link-local address is not there
+                self._by_address[packed_key(peer.address)] = peer
+        for listener in self.listeners:
+            mine = [peer for peer in peers if listener.serves(peer.address)]
+            for address in listener.keyed - {peer.address for peer in mine}:
+                listener.set_password(address, None)
+            hops = []
+            for peer in mine:
+                listener.set_password(peer.address, peer.config.password)
+                hops.append(peer.config.ttl_security)
+            # The kernel can check the TTL before we accept only as far as all peers agree to it.
+            strict = [hop for hop in hops if hop is not None]
+            listener.set_ttl_rules(256 - max(strict) if strict and len(strict) == len(hops) else 0)
+
+    # what connections say
+
+    def connection_made(self, connection: Connection) -> None:
+        now = self._clock()
+        peer = self._find(connection)
+        if peer is None:
+            who = connection.remote_address
+            self._router.tell(PeerEvent("refused", who, "a connection from an address that is no peer", now=now))
+            self._turn_away(connection)
+            return
+        why = self._unprotected(peer, connection)
+        if why is not None:
+            self._router.tell(PeerEvent("refused", peer.address, why, now=now))
+            connection.abort()
+            return
+        session = peer.accept(now)
+        if session is None:
+            self._turn_away(connection, speak=not peer.started)
+            return
+        self._welcome(peer, session, connection)
+
+    def data_received(self, connection: Connection, data: bytes) -> None:
+        """Strangers are not read."""
+
+    def connection_lost(self, connection: Connection, reason: str) -> None:
+        self.leaving.discard(connection)
+
+    def writable(self, connection: Connection) -> None:
+        """Nothing waits to be written."""
+
+    def _find(self, connection: Connection) -> Peer | None:
+        octets, scope = connection.remote_octets, connection.remote_scope
+        return self._by_address.get((octets, scope)) or self._by_address.get((octets, 0))
+
+    def _unprotected(self, peer: Peer, connection: Connection) -> str | None:
+        config = peer.config
+        family = address_family(connection.remote_address)
+        for listener in self.listeners:
+            if address_family(listener.address) == family:
+                why = listener.refuses(peer.address, config.password)
+                if why is not None:
+                    return why
+        try:
+            Security(None, config.ttl_security, config.ttl).apply_ttl(connection.socket)
+        except OSError as error:
+            return f"TTL security could not be set: {words(error)}"
+        return None
+
+    def _turn_away(self, connection: Connection, *, speak: bool = True) -> None:
+        if len(self.leaving) >= STRANGERS:
+            connection.abort()
+            return
+        if speak:
+            cease = Notification.of(ConnectionRejected())
+            connection.write(encode_message(cease, CodecContext()))
+        self.leaving = {known for known in self.leaving if not known.lost.done()}
+        self.leaving.add(connection)
+        connection.close(grace=1.0)

@@ -1,0 +1,439 @@
+"""One neighbour, sans-I/O: its sessions, which of them stays, and what follows for its routes.
+
+A neighbour has one session that dials (or, when passive, waits), and one for each connection that it made
+itself. At most one is established; `pybgp.fsm.collision` decides between them (RFC 4271 section 6.8).
+What the shell must do is left in `Surroundings.effects`, in order; peers to look after in `touched`.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from pybgp.config import PeerConfig
+from pybgp.errors import (
+    AdministrativeReset,
+    Cease,
+    ConfigurationError,
+    ConnectionCollisionResolution,
+    OtherConfigurationChange,
+    ProtocolError,
+    SessionClosed,
+)
+from pybgp.events import EventKind, PeerEvent
+from pybgp.exchanges import Exchanges
+from pybgp.family import Family
+from pybgp.fsm.actions import CloseTransport, Down, DownReason, OpenTransport, Received, Refresh, Up
+from pybgp.fsm.collision import Side, collision_loser
+from pybgp.fsm.events import Event
+from pybgp.fsm.events import EventKind as Fsm
+from pybgp.fsm.negotiation import Negotiated
+from pybgp.fsm.states import State
+from pybgp.messages import Notification, RouteRefresh, encode_message
+from pybgp.messages.attributes.path_attributes import AttributePool
+from pybgp.prefix import pack_address
+from pybgp.rib.eligibility import Eligibility
+from pybgp.rib.filter import Filter
+from pybgp.session import Happening, OpenReceived, Session
+from pybgp.tables import Tables
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """The shell shall connect to the peer for this session."""
+
+    peer: Peer
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """The shell shall write what the session has ready and close its connection, or give up the attempt."""
+
+    session: Session
+
+
+Effect = Connect | Close | PeerEvent
+
+
+class Surroundings(Protocol):
+    """What a peer needs of its router."""
+
+    tables: Tables
+    pool: AttributePool
+    effects: list[Effect]
+    touched: set[Peer]
+    jitter: Callable[[], float]
+
+    @property
+    def restarting(self) -> bool: ...
+
+    def eligibility(self, config: PeerConfig) -> Eligibility: ...
+
+    def session_changed(self, peer: Peer, now: float) -> None: ...
+
+
+class Peer:
+    """See the module. `accept` and the methods that a session's transport calls are the shell's; the others
+    belong to the router."""
+
+    def __init__(self, config: PeerConfig, router: Surroundings, import_: Filter, export: Filter) -> None:
+        self.config = config
+        self.current: Session | None = None
+        self.negotiated: Negotiated | None = None
+        self.attempted = False
+        self.local_address = ""
+        self.last_error = ""
+        self.since = 0.0
+        self.established_count = 0
+        self.accepted: list[Session] = []
+        self._router = router
+        self._import = import_
+        self._export = export
+        self._started = False
+        self._addresses: dict[Session, str] = {}
+        self._outdated = False
+        self._fallen: DownReason | None = None  # the end of an accepted connection, to be followed up
+        self._last: DownReason | None = None
+        self.dialing = self._new_session(incoming=False)
+        self.exchanges = self._make_exchanges()
+
+    @property
+    def address(self) -> str:
+        return self.config.address
+
+    @property
+    def state(self) -> State:
+        """Of the session that has come farthest."""
+        return max(session.state for session in self.sessions)
+
+    @property
+    def sessions(self) -> tuple[Session, ...]:
+        return (self.dialing, *self.accepted)
+
+    @property
+    def initial_table_received(self) -> bool:
+        return self.exchanges.initial_table_received
+
+    @property
+    def started(self) -> bool:
+        """False while the peer is administratively down."""
+        return self._started
+
+    @property
+    def import_filter(self) -> Filter:
+        return self._import
+
+    @property
+    def export_filter(self) -> Filter:
+        return self._export
+
+    # what the router wants
+
+    def start(self, now: float) -> None:
+        self._started = True
+        self.since = now
+        self._handle(self.dialing, self.dialing.start(now), now)
+
+    def stop(self, now: float, cease: ProtocolError, *, silent: bool = False) -> None:
+        """End everything. With `silent` the connections just close, and the peer may keep our routes."""
+        self._started = False
+        for session in self.sessions:
+            self._handle(session, session.stop(now, cease, silent=silent), now)
+        self.exchanges.give_up("the peer was shut down", now)
+
+    def reset(self, text: str, now: float) -> None:
+        """End the session, and begin anew."""
+        cease = AdministrativeReset(text, Notification.shutdown(AdministrativeReset(), text).data)
+        if self._started:
+            self.stop(now, cease)
+            self.start(now)
+
+    def reconfigure(self, config: PeerConfig, now: float | None, *, reset: bool) -> None:
+        """Use other settings: at once with `reset` or without a session, else from the next session on."""
+        started = self._started
+        self._outdated = True
+        if now is None or not started:
+            self.config = config
+            self.exchanges.flush()
+            self.exchanges = self._make_exchanges()
+            self.dialing = self._new_session(incoming=False)
+            self._outdated = False
+        elif reset:
+            self.stop(now, OtherConfigurationChange())
+            self.reconfigure(config, now, reset=True)
+            self.start(now)
+        else:
+            self.config = self.exchanges.config = config
+            if self.current is None:
+                self._renew(now)
+
+    def change_policies(self, import_: Filter | None, export: Filter | None) -> None:
+        """None leaves a policy as it is. Only what comes out otherwise is told to anybody."""
+        self._import = import_ or self._import
+        self._export = export or self._export
+        self.exchanges.change_policies(import_, export)
+
+    def restart_done(self) -> None:
+        """Our own restart is over (RFC 4724 section 4.1)."""
+        for session in self.sessions:
+            session.restart_done()
+        self.exchanges.release()
+
+    def forget(self) -> None:
+        """The peer is removed: its routes go, too. To be called after `stop`."""
+        self.exchanges.flush()
+
+    def ask_for_refresh(self, family: Family | None, now: float) -> None:
+        """Raises SessionClosed without a session, ConfigurationError when the peer does not do it."""
+        if self.current is None or self.negotiated is None:
+            raise SessionClosed(f"no session with {self.address} is established")
+        if not self.negotiated.route_refresh:
+            raise ConfigurationError(f"{self.address} has no route refresh capability")
+        if family is not None and family not in self.negotiated.families:
+            raise ConfigurationError(f"{family} was not negotiated with {self.address}")
+        families = sorted(self.negotiated.families) if family is None else [family]
+        context = self.negotiated.context
+        self.current.send([encode_message(RouteRefresh(one), context) for one in families], now)
+        self._router.touched.add(self)
+
+    # what the shell says
+
+    def accept(self, now: float) -> Session | None:
+        """The peer has connected to us; None when it may not now (an event says why)."""
+        why = None
+        if not self._started:
+            why = "the peer is administratively down"
+        elif self.dialing.state is State.IDLE and self.current is None:
+            why = f"held back after an error: {self.last_error}"
+        elif any(other.state is State.OPEN_CONFIRM for other in self.accepted):
+            why = "another connection is being set up"
+        if why is not None:
+            self._tell("refused", now, why)
+            return None
+        for other in list(self.accepted):  # an older one that has said nothing is perhaps a dead one
+            if other.state < State.OPEN_CONFIRM:
+                self._handle(other, other.stop(now, silent=True), now)
+        session = self._new_session(incoming=True)
+        self.accepted.append(session)
+        return session
+
+    def connected(self, session: Session, local_address: str, now: float) -> None:
+        self._addresses[session] = local_address
+        self._handle(session, session.connected(now), now)
+
+    def connect_failed(self, session: Session, reason: str, now: float) -> None:
+        self._handle(session, session.connect_failed(now, reason), now)
+
+    def receive(self, session: Session, data: bytes, now: float) -> None:
+        self._handle(session, session.receive_data(data, now), now)
+
+    def closed(self, session: Session, reason: str, now: float) -> None:
+        self._handle(session, session.closed(now, reason), now)
+
+    def handle_timer(self, now: float) -> None:
+        for session in self.sessions:
+            deadline = session.next_deadline()
+            if deadline is not None and deadline <= now:
+                self._handle(session, session.handle_timer(now), now)
+        self.exchanges.handle_timer(now)
+        self._router.touched.add(self)
+
+    def next_deadline(self) -> float | None:
+        deadlines = [deadline for s in self.sessions if (deadline := s.next_deadline()) is not None]
+        if self.exchanges.helper.deadline is not None:
+            deadlines.append(self.exchanges.helper.deadline)
+        return min(deadlines, default=None)
+
+    def produce(self, limit: int, now: float) -> bool:
+        """Hand up to `limit` waiting prefixes to the session; False when nothing was waiting."""
+        if self.current is None:
+            return False
+        messages, _ = self.exchanges.produce(limit)
+        if messages:
+            self.current.send(messages, now)
+            self._router.touched.add(self)
+        return bool(messages)
+
+    def fail(self, error: Exception, now: float) -> None:
+        """A bug met while something was done for this peer: it alone pays."""
+        self._tell("error", now, f"{type(error).__name__}: {error}", detail=_trace(error))
+        if self.current is not None:
+            self._automatic_stop(self.current, f"internal error: {type(error).__name__}", now)
+
+    # what the sessions say
+
+    def _handle(self, session: Session, happenings: Iterable[Happening], now: float) -> None:
+        self._router.touched.add(self)
+        opened = False
+        for happening in happenings:
+            try:
+                opened |= isinstance(happening, OpenReceived)
+                self._happened(session, happening, now)
+            except Exception as error:  # noqa: BLE001  the wall between this peer and the others
+                self._tell("error", now, f"{type(error).__name__}: {error}", detail=_trace(error))
+                self._automatic_stop(session, f"internal error: {type(error).__name__}", now)
+                return
+        if opened and session.state is State.OPEN_CONFIRM:
+            self._handle(session, session.handle_timer(now), now)  # what came behind the OPEN
+        self._rest(now)
+
+    def _happened(self, session: Session, happening: Happening, now: float) -> None:
+        effects = self._router.effects
+        if isinstance(happening, Received):
+            if session is self.current:
+                self.exchanges.update(happening.update, now)
+        elif isinstance(happening, OpenTransport):
+            effects.append(Connect(self, session))
+        elif isinstance(happening, CloseTransport):
+            effects.append(Close(session))
+            self._ended(session, happening.ended, now)
+        elif isinstance(happening, OpenReceived):
+            self._collide(session, happening.open.bgp_identifier, now)
+        elif isinstance(happening, Up):
+            self._up(session, happening.negotiated, now)
+        elif isinstance(happening, Down):
+            self._down(session, happening.reason, now)
+        elif isinstance(happening, Refresh):
+            if session is self.current:
+                self.exchanges.refresh(happening.message, now)
+        else:
+            error = happening.error
+            detail = f"while handling {happening.data.hex()}\n{_trace(error)}"
+            self._tell("error", now, f"{type(error).__name__}: {error}", detail=detail)
+
+    def _collide(self, session: Session, identifier: int, now: float) -> None:
+        """An OPEN has arrived: is there another connection, and which of the two stays?"""
+        for other in self.sessions:
+            if other is session or other.state < State.OPEN_SENT:
+                continue
+            if other.state is State.ESTABLISHED and self._outlived(other, now):
+                # RFC 4724 section 5: the peer has restarted, and TCP did not tell us.
+                self._handle(other, other.closed(now, "the peer has opened a new connection"), now)
+                continue
+            mine = session is self.dialing
+            loser = collision_loser(
+                local_id=self.config.bgp_identifier,
+                peer_id=identifier,
+                local_as=self.config.local_as,
+                peer_as=self.config.peer_as,
+                outgoing=session.state if mine else other.state,
+                incoming=other.state if mine else session.state,
+            )
+            if loser is None:
+                continue
+            loses = session if (loser is Side.OUTGOING) is mine else other
+            self._handle(loses, loses.stop(now, ConnectionCollisionResolution()), now)
+            if loses is session:
+                return
+
+    def _outlived(self, session: Session, now: float) -> bool:
+        """Whether a new connection tells that this established one is dead. Shortly after the start it may
+        be just the second of two that crossed: then the established one stays."""
+        agreed = session.negotiated
+        return (
+            agreed is not None
+            and agreed.graceful_restart is not None
+            and now - self.since > self.config.connect_timeout
+        )
+
+    def _up(self, session: Session, agreed: Negotiated, now: float) -> None:
+        self.current, self.negotiated = session, agreed
+        self.since = now
+        self.attempted = True
+        self.established_count += 1
+        self.local_address = self._addresses.get(session, "")
+        self._tell("up", now)
+        octets = pack_address(self.local_address) if self.local_address else b""
+        self.exchanges.up(agreed, octets, now, deferring=self._router.restarting)
+        self._router.session_changed(self, now)
+
+    def _down(self, session: Session, reason: DownReason, now: float) -> None:
+        if session is not self.current or self.negotiated is None:
+            return
+        agreed, self.current, self.negotiated = self.negotiated, None, None
+        self.since = now
+        self._tell("down", now, reason.text)
+        self.exchanges.down(agreed, now, graceful=reason.graceful)
+        self._router.session_changed(self, now)
+
+    def _ended(self, session: Session, ended: DownReason, now: float) -> None:
+        """A connection, or an attempt at one, has come to its end. (`Down` follows, if it was established.)"""
+        self._addresses.pop(session, None)
+        self._last = ended
+        crossed = ended.notification is not None and ended.notification.error == ConnectionCollisionResolution()
+        plain = ended.administrative or crossed
+        if not plain:
+            self.last_error = ended.text
+        if session in self.accepted:
+            self.accepted.remove(session)
+            self._fallen = ended
+        if self.current is None:
+            if not plain:
+                self._tell("failed", now, ended.text)
+            if not self.attempted and not crossed:
+                self.attempted = True
+                self._router.session_changed(self, now)
+
+    def _rest(self, now: float) -> None:
+        """What the dialing session is to do while another one is established, and after it; new settings
+        are taken up while it sleeps."""
+        dialing = self.dialing
+        fallen, self._fallen = self._fallen, None
+        if self.current is None:
+            if not self._started or self.accepted:
+                return
+            if self._outdated and self._last is not None:
+                self._renew(now, self._last)
+            elif fallen is not None:
+                self._handle(dialing, dialing.resume(now, fallen), now)
+        elif (
+            self.current is not dialing
+            and dialing.state in (State.IDLE, State.ACTIVE)
+            and dialing.next_deadline() is not None
+        ):
+            self._handle(dialing, dialing.stop(now), now)
+
+    # making
+
+    def _new_session(self, *, incoming: bool) -> Session:
+        router = self._router
+        return Session(
+            self.config, jitter=router.jitter, restarting=router.restarting, incoming=incoming, pool=router.pool
+        )
+
+    def _renew(self, now: float, after: DownReason | None = None) -> None:
+        """Another dialing session with the settings of now; connections that are on their way are given up."""
+        self._outdated = False
+        for session in self.sessions:
+            self._handle(session, session.stop(now, silent=True), now)
+        self.dialing = self._new_session(incoming=False)
+        go_on = self.dialing.start(now) if after is None else self.dialing.resume(now, after)
+        self._handle(self.dialing, go_on, now)
+
+    def _make_exchanges(self) -> Exchanges:
+        return Exchanges(
+            self.config,
+            self,
+            self._router.tables,
+            self._import,
+            self._export,
+            self._router.eligibility(self.config),
+            self._tell,
+            lambda now: self._router.session_changed(self, now),
+        )
+
+    def _automatic_stop(self, session: Session, text: str, now: float) -> None:
+        event = Event(Fsm.AUTOMATIC_STOP, error=Cease(text), text=text)
+        self._handle(session, session.fire(event, now), now)
+
+    def _tell(
+        self, kind: EventKind, now: float, reason: str = "", family: Family | None = None, *, detail: str = ""
+    ) -> None:
+        self._router.effects.append(PeerEvent(kind, self.address, reason, family, now, detail))
+
+
+def _trace(error: Exception) -> str:
+    return "".join(traceback.format_exception(error))

@@ -1,0 +1,116 @@
+"""Read-only views for status pages and metrics: plain values, taken at one moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pybgp.family import Family
+from pybgp.fsm.states import State
+from pybgp.peer import Peer
+
+
+@dataclass(frozen=True, slots=True)
+class FamilySnapshot:
+    """One family of one peer. Counts are prefixes (paths with ADD-PATH)."""
+
+    received: int
+    advertised: int
+    pending: int
+    """Changes that wait for the peer to read."""
+    stale: bool
+    """Graceful restart: what the peer said before is kept until it has said all again."""
+    end_of_rib_received: bool
+    end_of_rib_sent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PeerSnapshot:
+    """One peer at one moment. Times are seconds; `since` is on the event loop's clock."""
+
+    address: str
+    description: str
+    peer_as: int
+    local_as: int
+    internal: bool
+    state: State
+    since: float
+    uptime: float
+    """Seconds in this state."""
+    administratively_down: bool
+    last_error: str
+    """Why the last session or attempt ended, in words; "" if none did."""
+    bgp_identifier: int | None
+    local_address: str
+    hold_time: int | None
+    keepalive_time: float | None
+    families: dict[Family, FamilySnapshot]
+    capabilities: tuple[object, ...]
+    """What the peer's OPEN said."""
+    restarting: bool
+    """Graceful restart: the peer is gone and its routes are kept for now."""
+    established_count: int
+    messages_received: int
+    messages_sent: int
+    updates_received: int
+    updates_sent: int
+    bytes_received: int
+    bytes_sent: int
+
+    @property
+    def established(self) -> bool:
+        return self.state is State.ESTABLISHED
+
+    @property
+    def routes_received(self) -> int:
+        return sum(family.received for family in self.families.values())
+
+    @property
+    def routes_advertised(self) -> int:
+        return sum(family.advertised for family in self.families.values())
+
+    @property
+    def end_of_rib(self) -> frozenset[Family]:
+        """The families of which the peer has sent its whole table."""
+        return frozenset(f for f, family in self.families.items() if family.end_of_rib_received)
+
+
+def snapshot(peer: Peer, now: float) -> PeerSnapshot:
+    """A peer as it is now."""
+    agreed = peer.negotiated
+    counters = [session.counters for session in peer.sessions]
+    return PeerSnapshot(
+        address=peer.address,
+        description=peer.config.description,
+        peer_as=peer.config.peer_as,
+        local_as=peer.config.local_as,
+        internal=peer.config.internal,
+        state=peer.state,
+        since=peer.since,
+        uptime=max(0.0, now - peer.since),
+        administratively_down=not peer.started,
+        last_error=peer.last_error,
+        bgp_identifier=None if agreed is None else agreed.peer_bgp_identifier,
+        local_address=peer.local_address,
+        hold_time=None if agreed is None else agreed.hold_time,
+        keepalive_time=None if agreed is None else agreed.keepalive_time,
+        families={
+            family: FamilySnapshot(
+                received=len(exchange.adj_rib_in),
+                advertised=exchange.advertised,
+                pending=exchange.pending,
+                stale=exchange.stale,
+                end_of_rib_received=exchange.end_of_rib_received,
+                end_of_rib_sent=exchange.end_of_rib_sent,
+            )
+            for family, exchange in peer.exchanges.items()
+        },
+        capabilities=() if agreed is None else agreed.peer_open.capabilities,
+        restarting=peer.exchanges.stale,
+        established_count=peer.established_count,
+        messages_received=sum(counter.messages_in for counter in counters),
+        messages_sent=sum(counter.messages_out for counter in counters),
+        updates_received=sum(counter.updates_in for counter in counters),
+        updates_sent=sum(counter.updates_out for counter in counters),
+        bytes_received=sum(counter.bytes_in for counter in counters),
+        bytes_sent=sum(counter.bytes_out for counter in counters),
+    )

@@ -1,0 +1,103 @@
+"""The Loc-RIBs of a speaker, who hears of their changes, and the long work on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol
+from weakref import WeakSet
+
+from pybgp.family import Family
+from pybgp.jobs import Failure, Jobs
+from pybgp.prefix import NLRI
+from pybgp.rib.loc_rib import LocRib
+from pybgp.rib.route import Delta, Entry
+
+Sink = Callable[[Delta], None]
+
+
+class Reader(Protocol):
+    """A subscription: hears of every family. It is forgotten with its last other reference."""
+
+    def apply(self, delta: Delta) -> None: ...
+
+    def add_snapshot(self, family: Family, nlri: Sequence[NLRI]) -> None: ...
+
+    def prime(self) -> None: ...
+
+
+class Tables:
+    """One `LocRib` a family, made when first asked for.
+
+    Whoever wants to hear of changes gives a sink; `outgoing` collects the owners of sinks who may have
+    something to send now. Work on whole tables is queued with `later` and done by `step` in slices.
+    """
+
+    def __init__(self, *, multipath: int, failed: Failure) -> None:
+        self.outgoing: set[object] = set()
+        self.jobs = Jobs(failed)
+        self._multipath = multipath
+        self._ribs: dict[Family, LocRib] = {}
+        self._sinks: dict[Family, dict[object, Sink]] = {}
+        self._readers: WeakSet[Reader] = WeakSet()
+
+    def __iter__(self) -> Iterator[LocRib]:
+        return iter(list(self._ribs.values()))
+
+    def loc_rib(self, family: Family) -> LocRib:
+        rib = self._ribs.get(family)
+        if rib is None:
+            rib = self._ribs[family] = LocRib(family, multipath=self._multipath)
+        return rib
+
+    def selected(self, family: Family, nlri: NLRI) -> Entry | None:
+        rib = self._ribs.get(family)
+        return None if rib is None else rib.selected(nlri)
+
+    # who hears
+
+    def listen(self, family: Family, owner: object, sink: Sink) -> None:
+        self._sinks.setdefault(family, {})[owner] = sink
+
+    def ignore(self, family: Family, owner: object) -> None:
+        self._sinks.get(family, {}).pop(owner, None)
+
+    def subscribe(self, reader: Reader, *, snapshot: bool) -> None:
+        """From now on; with `snapshot` also of what is there already, collected in slices."""
+        self._readers.add(reader)
+        if snapshot and any(self._ribs.values()):
+            self.jobs.add(reader, self._prime(reader))
+        else:
+            reader.prime()
+
+    def _prime(self, reader: Reader) -> Iterator[None]:
+        for rib in self:
+            for deltas in rib.snapshot():
+                for delta in deltas:
+                    reader.add_snapshot(delta.family, delta.nlri)
+                yield
+        reader.prime()
+
+    def distribute(self, deltas: Sequence[Delta]) -> None:
+        """Tell everybody."""
+        for reader in tuple(self._readers) if deltas and self._readers else ():
+            for delta in deltas:
+                reader.apply(delta)
+        for delta in deltas:
+            sinks = self._sinks.get(delta.family)
+            if sinks:
+                for sink in sinks.values():
+                    sink(delta)
+                self.outgoing.update(sinks)
+
+    # long work
+
+    def later(self, owner: object, slices: Iterable[list[Delta]], then: Callable[[], None] | None = None) -> None:
+        """Work through slices, telling everybody what each changed; `then` runs once after the last."""
+        self.jobs.add(owner, self._spread(slices, then))
+
+    def _spread(self, slices: Iterable[list[Delta]], then: Callable[[], None] | None) -> Iterator[None]:
+        for deltas in slices:
+            self.distribute(deltas)
+            yield
+        if then is not None:
+            then()
