@@ -92,7 +92,7 @@ class PeerConfig:
     connect_timeout: float = 10.0  # how long a connection attempt may take
     idle_hold_time: float = 5.0  # DampPeerOscillations, after errors only; doubles; 0 switches it off
     idle_hold_max: float = 60.0
-    idle_hold_quiet: float = 300.0  # this long without an error, and earlier ones are forgotten
+    idle_hold_quiet: float = 300.0  # this long after the last hold, errors are forgotten
     delay_open_time: float = 0.0  # DelayOpen of RFC 4271; 0 switches it off
     open_hold_time: float = 240.0  # "a large value" of RFC 4271 8.2.2: how long to wait for the OPEN
     send_hold_time: float | None = None  # RFC 9687; None: max(480, twice the hold time); 0 switches it off

@@ -206,7 +206,9 @@ class Session:
     def fire(self, event: Event, now: float) -> list[Happening]:
         """Let an event of RFC 4271 8.1 happen, such as AUTOMATIC_STOP with the Cease to send (then it is retried)."""
         if event.kind in _STARTS:
-            self._wanted = not self.incoming
+            if self.incoming:
+                return []  # it has its connection, and dials for no other
+            self._wanted = True
         elif event.kind is EventKind.MANUAL_STOP:
             self._wanted = False
         happenings: list[Happening] = []

@@ -27,10 +27,11 @@ class SessionAttributes:
         self.delay_open_running = False
         self.negotiated: Negotiated | None = None
         self.transport = False  # a connection or an attempt at one is ours to close
-        self.established_at = 0.0
         self.now = 0.0
         self.sent: Notification | None = None  # by the rule that runs now
-        self.pauses = Backoff(config.connect_retry_time, config.connect_retry_max, jitter=jitter)
+        # Whatever lasted longer than any attempt and any pause was no part of a run of failures.
+        quiet = config.connect_retry_max + config.connect_timeout
+        self.pauses = Backoff(config.connect_retry_time, config.connect_retry_max, quiet=quiet, jitter=jitter)
         self.holds = Backoff(config.idle_hold_time, config.idle_hold_max, quiet=config.idle_hold_quiet)
 
     @property

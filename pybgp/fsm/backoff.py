@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 class Backoff:
-    """Doubles from `first` to `longest` seconds and starts anew after `quiet` seconds without a call.
+    """Doubles from `first` to `longest` seconds; starts anew when `quiet` seconds have passed since a pause ended.
 
     With `jitter` (a callable that gives numbers from 0 to 1) each pause is 75 to 100 percent of its
     length, as RFC 4271 section 10 asks of the ConnectRetryTimer: a mesh that lost a node must not come back in step.
@@ -19,7 +19,7 @@ class Backoff:
         first: float,
         longest: float,
         *,
-        quiet: float | None = None,
+        quiet: float,
         jitter: Callable[[], float] | None = None,
     ) -> None:
         self._first = first
@@ -31,7 +31,7 @@ class Backoff:
 
     def next(self, now: float) -> float:
         """The length in seconds of the pause that starts `now`; the one after it is twice as long."""
-        if self._until is not None and self._quiet is not None and now - self._until >= self._quiet:
+        if self._until is not None and now - self._until >= self._quiet:
             self._next = self._first
         pause = self._next
         self._next = min(pause * 2, self._longest)

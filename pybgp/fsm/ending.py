@@ -19,9 +19,7 @@ _PLAIN: Final = frozenset(
     (
         EventKind.MANUAL_STOP,
         EventKind.TCP_CONNECTION_FAILS,
-        EventKind.CONNECT_RETRY_TIMER_EXPIRES,
         EventKind.OPEN_COLLISION_DUMP,
-        EventKind.NOTIF_MSG_VER_ERR,
     )
 )
 
@@ -40,7 +38,7 @@ def counts_as_error(event: Event) -> bool:
     return not (code == Cease.code and subcode in _DECISIONS)
 
 
-def ending(machine: SessionAttributes, event: Event) -> DownReason:
+def ending(machine: SessionAttributes, event: Event, *, error: bool) -> DownReason:
     """The `DownReason` of a connection that this event ends."""
     return DownReason(
         text=_words(machine, event),
@@ -48,7 +46,7 @@ def ending(machine: SessionAttributes, event: Event) -> DownReason:
         sent=machine.sent is not None,
         administrative=event.kind is EventKind.MANUAL_STOP,
         graceful=_graceful(machine, event),
-        error=counts_as_error(event),
+        error=error,
     )
 
 
@@ -76,7 +74,7 @@ def _words(machine: SessionAttributes, event: Event) -> str:
         return f"hold timer expired: nothing heard from the peer for {agreed.hold_time} s"
     if kind is EventKind.SEND_HOLD_TIMER_EXPIRES:
         return "send hold timer expired: the peer took no data from its TCP connection"
-    if kind is EventKind.CONNECT_RETRY_TIMER_EXPIRES:
+    if kind is EventKind.CONNECT_RETRY_TIMER_EXPIRES and machine.state is State.CONNECT:
         return f"no answer to the connection attempt within {machine.config.connect_timeout:g} s"
     if event.text:
         return event.text

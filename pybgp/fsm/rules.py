@@ -10,7 +10,6 @@ from pybgp.fsm.actions import (
     Action,
     CloseTransport,
     Down,
-    DownReason,
     OpenTransport,
     Received,
     Refresh,
@@ -66,8 +65,13 @@ def begin(machine: SessionAttributes, event: Event) -> tuple[Action, ...]:
 
 
 def forget(machine: SessionAttributes, event: Event) -> tuple[Action, ...]:
-    """Set the ConnectRetryCounter to zero; growing pauses start small again."""
+    """Set the ConnectRetryCounter to zero."""
     machine.connect_retry_counter = 0
+    return ()
+
+
+def afresh(machine: SessionAttributes, event: Event) -> tuple[Action, ...]:
+    """Somebody wants the session now: pauses start small again."""
     machine.pauses.forget()
     machine.holds.forget()
     return ()
@@ -153,7 +157,6 @@ def hold_timer(machine: SessionAttributes) -> tuple[Start, ...]:
 
 def up(machine: SessionAttributes, event: Event) -> tuple[Action, ...]:
     assert machine.negotiated is not None
-    machine.established_at = machine.now
     return (Up(machine.negotiated),)
 
 
@@ -221,7 +224,7 @@ def drop(machine: SessionAttributes, event: Event) -> tuple[Action, ...]:
     if not machine.transport:
         return ()
     machine.transport = False
-    ended = ending(machine, event)
+    ended = ending(machine, event, error=False)
     return (CloseTransport(ended.text, ended),)
 
 
@@ -229,13 +232,11 @@ def release(machine: SessionAttributes, event: Event) -> tuple[Action, ...]:
     """Stop every timer, release all resources, delete the routes, drop the TCP connection."""
     actions: list[Action] = [Stop(timer) for timer in sorted(TIMERS_OF[machine.state])]
     machine.delay_open_running = False
-    ended: DownReason = ending(machine, event)
+    ended = ending(machine, event, error=counts_as_error(event))
     if machine.transport:
         machine.transport = False
         actions.append(CloseTransport(ended.text, ended))
     if machine.state is State.ESTABLISHED:
-        if machine.now - machine.established_at >= machine.config.connect_retry_max:
-            machine.pauses.forget()  # a session that held is no reason to wait long
         actions.append(Down(ended))
     return tuple(actions)
 

@@ -3,11 +3,16 @@
 What is not in `TABLE` falls to `OTHERWISE`, the RFC's "in response to any other event". Deliberate
 differences from the letter of the RFC, each with its reason:
 
+* A stop in Idle ends an idle hold; it changes nothing else there.
 * A second OPEN in OpenConfirm or Established is an FSM error with the subcode of RFC 6608. (RFC 4271 runs the
   collision detection there, which belongs to two connections; `pybgp.fsm.collision` does it for them.)
 * A header or OPEN error in Established is answered with its own code, as sections 6.1 and 6.2 order, not
   with an FSM error as the state's catch-all would have it.
 * A NOTIFICATION is never answered with a NOTIFICATION (section 6.4), not even in OpenSent.
+* With a hold time of zero the HoldTimer keeps its large value until OpenConfirm is left: the RFC would wait
+  for ever for the KEEPALIVE of a peer that sends none.
+* Who never dials (a passive peer, a connection that was accepted) has no ConnectRetryTimer.
+* A NOTIFICATION in Established is damped like one in OpenConfirm, unless it is a Cease by a decision.
 * RFC 9687 adds the SendHoldTimer, RFC 2918 and RFC 7313 the ROUTE-REFRESH.
 """
 
@@ -21,6 +26,7 @@ from pybgp.fsm.rules import (
     ERROR,
     FAIL,
     Rule,
+    afresh,
     begin,
     connected,
     delay_open,
@@ -81,14 +87,14 @@ _SECOND_CONNECTION: Final = (  # the neighbour's other connection is another Ses
 
 TABLE: Final[dict[S, Cells]] = {
     S.IDLE: {
-        E.MANUAL_START: (Rule(S.CONNECT, (begin, forget, open_transport)),),
-        E.AUTOMATIC_START: (Rule(S.CONNECT, (begin, forget, open_transport)),),
-        E.MANUAL_START_PASSIVE: (Rule(S.ACTIVE, (begin, forget, pause)),),
-        E.AUTOMATIC_START_PASSIVE: (Rule(S.ACTIVE, (begin, forget, pause)),),
+        E.MANUAL_START: (Rule(S.CONNECT, (begin, forget, afresh, open_transport)),),
+        E.AUTOMATIC_START: (Rule(S.CONNECT, (begin, forget, afresh, open_transport)),),
+        E.MANUAL_START_PASSIVE: (Rule(S.ACTIVE, (begin, forget, afresh, pause)),),
+        E.AUTOMATIC_START_PASSIVE: (Rule(S.ACTIVE, (begin, forget, afresh, pause)),),
         E.AUTOMATIC_START_DAMPED: (_DIAL,),
         E.AUTOMATIC_START_DAMPED_PASSIVE: (_WAIT,),
         E.IDLE_HOLD_TIMER_EXPIRES: (_WAIT._replace(when=passive), _DIAL),
-        E.MANUAL_STOP: (Rule(S.IDLE, (begin, forget)),),
+        E.MANUAL_STOP: (Rule(S.IDLE, (begin,)),),
     },
     S.CONNECT: {
         **_stay(S.CONNECT, *_STARTS, E.TCP_CONNECTION_VALID, E.TCP_CR_INVALID),
@@ -165,7 +171,7 @@ TABLE: Final[dict[S, Cells]] = {
         E.UPDATE_MSG: (Rule(S.ESTABLISHED, (restart_hold, deliver)),),
         E.UPDATE_MSG_ERR: to_idle(notify_error, *ERROR),
         E.SEND_HOLD_TIMER_EXPIRES: to_idle(notify_send_hold_timer, *ERROR),
-        E.ROUTE_REFRESH_MSG: (Rule(S.ESTABLISHED, (restart_hold, deliver_refresh)),),
+        E.ROUTE_REFRESH_MSG: (Rule(S.ESTABLISHED, (deliver_refresh,)),),
         E.ROUTE_REFRESH_MSG_ERR: to_idle(notify_error, *ERROR),
     },
 }
