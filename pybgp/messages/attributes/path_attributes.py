@@ -455,3 +455,8 @@ class AttributePool:
         if len(table) >= self.limit:
             table.clear()
         return table
+
+    @property
+    def size(self) -> int:
+        """How much is remembered, in objects."""
+        return len(self._interned) + sum(map(len, self._decoded))
