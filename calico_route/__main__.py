@@ -1,0 +1,42 @@
+"""`python -m calico_route`: reads the flags, then runs the agent, or asks a running one for its status.
+
+Exit codes: 0 left in good order (or the status was printed), 1 could not go on (or no agent answers),
+2 wrong flags or environment.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from .flags import UsageError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["status"]:
+        from . import status  # no event loop, no BGP: it is to be fast
+
+        return status.main(arguments[1:], os.environ, sys.stdout, sys.stderr)
+    if "--version" in arguments:
+        from pybgp import __version__
+
+        print(f"calico-route {__version__}")
+        return 0
+    from .config import read_settings
+
+    try:
+        settings = read_settings(arguments, os.environ)
+        from .daemon import run
+
+        return run(settings, os.environ)
+    except UsageError as error:
+        for line in str(error).splitlines():
+            print(f"calico-route: {line}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

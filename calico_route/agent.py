@@ -1,0 +1,425 @@
+"""The agent: datastore, speaker and kernel brought together. Level-triggered.
+
+Whatever happens only marks the state as dirty. One task then computes what is wanted from what is known,
+whole, and brings the rest to it; an event that is seen twice or not at all cannot make a wrong route. Only
+learned routes, which may be many, go to the kernel by their changes (see mesh.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from pybgp import IPV4_UNICAST, IPV6_UNICAST, BGPError, Prefix, pack_address
+
+from .believed import Believed
+from .cache import Kept, SnapshotFile
+from .datastore import Datastore, DatastoreDeniedError, DatastoreError, DatastoreStatus, Snapshot, Update
+from .desired import Desired, Options, desired
+from .discovery import Found, owned
+from .grace import Grace
+from .identity import Identity
+from .mesh import Mesh
+from .model import Kind, Problem, ResourceKey
+from .ports import KernelPort
+from .registration import carry_out, plan
+from .view import View, fold
+
+log = logging.getLogger(__name__)
+
+RETRY = 3.0  # seconds until what failed is tried again
+SAVE_AFTER = 0.5  # seconds from a change until it is on disk; more changes meanwhile go with it
+FLUSH_TIME = 1.0  # seconds that the kernel gets for the last changes when we leave
+
+_FAMILIES = {1: IPV4_UNICAST, 2: IPV6_UNICAST}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentOptions:
+    """What flags decide beyond sessions and announcements. Times in seconds.
+
+    `register`: write our Node, and the default pool into a datastore without any.
+    """
+
+    stale_route_time: float = 30.0
+    mass_deletion_hold: float = 300.0
+    flush_on_exit: bool = False
+    register: bool = True
+    interface_prefix: str = "cali"
+
+
+class Agent:
+    """`await agent.run()` runs until `stop()`; then everything is closed in good order.
+
+    `find` looks for an address of this host; it is asked only where neither flags nor the Node have one.
+    """
+
+    def __init__(
+        self,
+        *,
+        identity: Identity,
+        options: Options,
+        agent_options: AgentOptions,
+        datastore: Datastore,
+        kernel: KernelPort,
+        snapshots: SnapshotFile | None = None,
+        find: Callable[[], Found | None] = lambda: None,
+    ) -> None:
+        self.identity = identity
+        self.options = options
+        self.agent_options = agent_options
+        self.datastore = datastore
+        self.kernel = kernel
+        self.mesh = Mesh(kernel, on_event=self._on_peer_event)
+        self.grace = Grace(agent_options.stale_route_time)
+        self.believed: Believed | None = None
+        self.wanted: Desired | None = None
+        self.started = time.time()
+        self.problems: dict[ResourceKey, tuple[Problem, ...]] = {}
+        self.registration_problem = ""
+        self._snapshots = snapshots
+        self._find = find
+        self._seen: View | None = None
+        self._saved: View | None = None
+        self._registered = not agent_options.register
+        self._registering: asyncio.Task[None] | None = None
+        self._had_own_node = False
+        self._foreign_address = ""
+        self._restarting = False
+        self._retry_at: float | None = None
+        self._dirty = asyncio.Event()
+        self._wishes_dirty = True  # not only a peer has moved
+        self._changed = asyncio.Event()  # what is in force: to be saved
+        self._stopping = asyncio.Event()
+
+    # --- life ---
+
+    def mark(self) -> None:
+        """Something happened: compare everything, soon."""
+        self._wishes_dirty = True
+        self._dirty.set()
+
+    def _on_peer_event(self) -> None:
+        """What is wanted stays, but perhaps stale routes may go now."""
+        self._dirty.set()
+
+    def stop(self) -> None:
+        """Leave in good order."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Work until `stop()`. Raises what makes all work impossible: no access to the kernel's routes."""
+        kept = None if self._snapshots is None else await asyncio.to_thread(self._snapshots.load)
+        self.believed = Believed(kept, self.agent_options.mass_deletion_hold, self._now())
+        self._saved = kept.view if isinstance(kept, Kept) else None
+        self.datastore.on_status = self._on_status
+        follower = asyncio.create_task(self._forever(self._follow), name="datastore")
+        tasks = [follower]
+        try:
+            await self.kernel.start()
+            self._restarting = bool(self.kernel.adopted)
+            self.kernel.on_next_hops_changed = self._on_next_hops
+            self.kernel.on_links_changed = self.kernel.on_workloads_changed = self.mark
+            tasks.append(asyncio.create_task(self._forever(self._reconcile_loop), name="reconcile"))
+            if self._snapshots is not None:
+                tasks.append(asyncio.create_task(self._forever(self._save_loop), name="snapshot on disk"))
+            self.mark()
+            await self._stopping.wait()
+        finally:
+            await self._leave(tasks)
+
+    async def _leave(self, tasks: list[asyncio.Task[None]]) -> None:
+        flush = self.agent_options.flush_on_exit
+        log.info("leaving; %s", "routes are removed" if flush else "routes stay as they are")
+        if self._registering is not None:
+            tasks.append(self._registering)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await _attempt("sessions", self.mesh.stop(restart=not flush))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FLUSH_TIME):
+                await _attempt("kernel routes", self.kernel.remove_all() if flush else self.kernel.flush())
+        await _attempt("kernel", self.kernel.close())
+        await _attempt("snapshot on disk", self._save())
+        await _attempt("datastore", self.datastore.close())
+        log.info("left")
+
+    async def _forever(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run one of the loops; a mistake of ours in it is told and must not end it."""
+        while True:
+            try:
+                await work()
+            except Exception:
+                log.exception("this should not happen; going on in %g s", RETRY)
+            await asyncio.sleep(RETRY)
+
+    # --- the datastore ---
+
+    async def _follow(self) -> None:
+        stream = self.datastore.follow()
+        async for update in stream:
+            self._seen = fold(self._seen or View(), update)
+            self._note_problems(update)
+            self.mark()
+
+    def _note_problems(self, update: Update) -> None:
+        if isinstance(update, Snapshot):
+            self.problems.clear()
+        else:
+            for event in update.events:
+                self.problems.pop(event.key, None)
+        found: dict[ResourceKey, tuple[Problem, ...]] = {}
+        for problem in update.problems:
+            found[problem.key] = (*found.get(problem.key, ()), problem)
+        self.problems.update(found)
+
+    def _on_status(self, status: DatastoreStatus) -> None:
+        if status.connected:
+            log.info("datastore: %s", status)
+        else:
+            log.warning("datastore: %s; sessions and kernel routes stay as they are", status)
+        self.mark()
+
+    def _away(self) -> str:
+        """Why the datastore does not answer; "" while it does, or before it was asked."""
+        status = self.datastore.status
+        return "" if status.connected or status.reason == DatastoreStatus().reason else status.reason
+
+    # --- the loop ---
+
+    async def _reconcile_loop(self) -> None:
+        while True:
+            deadline = self._next_deadline()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(deadline):
+                    await self._dirty.wait()
+            await asyncio.sleep(0)  # what else happens in this turn comes along
+            self._dirty.clear()
+            now = self._now()
+            if self._retry_at is not None and now >= self._retry_at:
+                self._wishes_dirty, self._retry_at = True, None
+            try:
+                done = await self._turn(now)
+            except Exception:
+                log.exception("cannot reach what is wanted; trying again in %g s", RETRY)
+                done = False
+            if not done and self._retry_at is None:
+                self._retry_at = now + RETRY
+
+    def _next_deadline(self) -> float | None:
+        assert self.believed is not None
+        now = self._now()
+        deadlines = (
+            self._retry_at,
+            self.believed.next_deadline(self._seen),
+            self.grace.next_deadline(self.mesh.progress(), now),
+        )
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+
+    async def _turn(self, now: float) -> bool:
+        """Do what there is to do. False: something has to be tried again."""
+        assert self.believed is not None
+        deadline = self.believed.next_deadline(self._seen)
+        done = True
+        if self._wishes_dirty or (deadline is not None and now >= deadline):
+            self._wishes_dirty = False
+            done = await self._reconcile(now)
+        if self.mesh.speaker is not None:
+            self.grace.begin(now)
+            await self._sweep(now)
+        return done
+
+    async def _reconcile(self, now: float) -> bool:
+        """Bring speaker and kernel to what is wanted. False: something has to be tried again."""
+        assert self.believed is not None
+        before = self.believed.view
+        view = self.believed.decide(self._seen, self._away(), now)
+        if view is None:
+            return True
+        if view is not before:
+            self._changed.set()
+        self._know_ourselves(view)
+        self._register(view)
+        wanted = desired(
+            view, self.identity, self.options, present=self._present, kernel_workloads=self._kernel_workloads()
+        )
+        self._tell(wanted)
+        self.wanted = wanted
+        if self.mesh.outdated(wanted):
+            await self._start_again(wanted)
+        self.kernel.protect({pack_address(address) for address in wanted.peers})
+        done = await self.mesh.apply(wanted, restarting=self._restarting)
+        return done and wanted.local is not None
+
+    async def _start_again(self, wanted: Desired) -> None:
+        """Stop the speaker: another one takes its place, or none if this node no longer takes part."""
+        if wanted.local is not None:
+            log.warning("address, AS number or port of this node changed: all sessions start again")
+            await self.mesh.stop(restart=True)
+            self.kernel.begin_grace()
+            self.grace.again()
+            self._restarting = True
+        else:
+            log.warning("this node takes no part in BGP any more: all sessions end and learned routes go")
+            await self.mesh.stop(restart=False)
+            self.kernel.begin_grace()
+            await self.kernel.sweep_stale()
+            self.grace.again()
+
+    async def _sweep(self, now: float) -> None:
+        reason = self.grace.ready(self.mesh.progress(), now)
+        if reason:
+            await self.mesh.caught_up()
+            count = await self.kernel.sweep_stale()
+            self.grace.finish()
+            log.info("%s: %d routes of before that nobody confirmed were deleted", reason, count)
+
+    def _present(self, interface: str, prefix: Prefix) -> bool:
+        if interface and self.kernel.interface_exists(interface):
+            return True
+        return self.kernel.local_route(prefix.nlri, prefix.family.afi)
+
+    def _kernel_workloads(self) -> Mapping[Prefix, str]:
+        if not self.options.workloads_from_kernel:
+            return {}
+        routes = self.kernel.link_routes(self.agent_options.interface_prefix)
+        return {Prefix.of(_FAMILIES[afi], nlri): interface for (afi, nlri), interface in routes.items()}
+
+    def _tell(self, wanted: Desired) -> None:
+        """Log what is new among the problems and among the addresses that are not announced."""
+        before = self.wanted
+        for problem in wanted.problems:
+            if before is None or problem not in before.problems:
+                log.warning("%s", problem)
+        for prefix, reason in wanted.withheld.items():
+            if before is None or before.withheld.get(prefix) != reason:
+                log.info("%s is not announced: %s", prefix, reason)
+
+    def _on_next_hops(self, next_hops: set[bytes] | None) -> None:
+        if self.mesh.speaker is not None:
+            self.mesh.speaker.next_hops_changed(next_hops)
+
+    # --- who we are ---
+
+    def _know_ourselves(self, view: View) -> None:
+        """Find an address where nobody gives one, and notice when our Node goes."""
+        own = view.node(self.identity.name)
+        if own is not None:
+            if own.ipv4 is not None:
+                # Should the Node vanish while we run, we are still who we were.
+                self.identity = replace(self.identity, found_ipv4=own.ipv4)
+        elif self._had_own_node:
+            log.warning(
+                "Node %s is gone from the datastore: the other nodes end their sessions to this one. "
+                "It is registered again at the next start",
+                self.identity.name,
+            )
+        self._had_own_node = own is not None
+        if own is None and self.identity.effective(4, None) is None and 4 not in self.identity.without:
+            found = self._find()
+            if found is not None:
+                log.info("address %s of %s: %s", found.address, found.interface, found.how)
+                if found.doubtful:
+                    log.warning(
+                        "%s looks like a bridge inside this host, which other nodes cannot reach: give --ip",
+                        found.interface,
+                    )
+                self.identity = replace(self.identity, found_ipv4=found.address)
+        self._check_owned(view)
+
+    def _check_owned(self, view: View) -> None:
+        own = view.node(self.identity.name)
+        addresses = [self.identity.effective(version, own) for version in (4, 6)]
+        missing = ", ".join(one.address for one in addresses if one is not None and not owned(one.address))
+        if missing and missing != self._foreign_address:
+            log.error(
+                "%s is no address of this host: sessions cannot come up from it. Check --ip and the Node", missing
+            )
+        self._foreign_address = missing
+
+    @property
+    def foreign_address(self) -> str:
+        """Addresses of ours that this host does not have."""
+        return self._foreign_address
+
+    # --- registration ---
+
+    def _register(self, view: View) -> None:
+        """Start to write what the datastore lacks, once, and only when it is surely lacking."""
+        assert self.believed is not None
+        if self._registered or not self.believed.settled or self._registering is not None:
+            return
+        todo = plan(view, self.identity)
+        if not todo:
+            # A node without an address may still find one.
+            own = view.get(Kind.NODE, self.identity.name)
+            self._registered = own is not None
+            return
+        identity = self.identity
+        self._registering = asyncio.create_task(self._write(partial(carry_out, todo, self.datastore, identity)))
+
+    async def _write(self, work: Callable[[], Coroutine[Any, Any, list[str]]]) -> None:
+        try:
+            for line in await work():
+                log.info("%s", line)
+            self._registered, self.registration_problem = True, ""
+        except DatastoreDeniedError as error:
+            self._registered, self.registration_problem = True, f"this node could not be registered: {error}"
+            log.error("%s; going on without", self.registration_problem)
+        except (DatastoreError, ValueError) as error:
+            self.registration_problem = f"this node could not be registered: {error}"
+            log.warning("%s; trying again in %g s", self.registration_problem, RETRY)
+            await asyncio.sleep(RETRY)
+        finally:
+            self._registering = None
+            self.mark()
+
+    # --- the snapshot on disk ---
+
+    async def _save_loop(self) -> None:
+        while True:
+            await self._changed.wait()
+            await asyncio.sleep(SAVE_AFTER)
+            await self._save()
+
+    async def _save(self) -> None:
+        """Keep what is in force, if it came from the datastore and is not on disk yet."""
+        believed = self.believed
+        self._changed.clear()
+        if self._snapshots is None or believed is None or believed.view is None or believed.from_disk:
+            return
+        view = believed.view
+        if self._saved is not None and view.tables == self._saved.tables:
+            return
+        source = self.datastore.status.driver
+        try:
+            await asyncio.to_thread(self._snapshots.save, view, source)
+        except OSError as error:
+            log.error(
+                "cannot keep the snapshot %s: %s; started while the datastore is away, this node would have nothing",
+                self._snapshots.path,
+                error.strerror or error,
+            )
+        else:
+            self._saved = view
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
+
+
+async def _attempt(what: str, work: Coroutine[Any, Any, Any]) -> None:
+    """One step of leaving: whatever goes wrong with it, the others follow."""
+    try:
+        await work
+    except (BGPError, OSError, DatastoreError) as error:
+        log.warning("%s: %s", what, error)
+    except Exception:
+        log.exception("%s", what)

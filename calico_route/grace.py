@@ -1,0 +1,75 @@
+"""When routes from before a restart, which nobody has confirmed yet, may be deleted. Pure: `now` is given.
+
+They may as soon as every node we speak to has sent its whole table. A node that cannot be reached is waited
+for only until a timer runs out, so that one dead node never keeps everybody waiting; but those that are
+established by then still get the time to finish, since their routes would be deleted and added again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class PeerProgress:
+    """How far a session is. `uptime` in seconds since it was established; `complete`: End-of-RIB of every
+    family has come."""
+
+    established: bool
+    complete: bool
+    uptime: float = 0.0
+
+
+class Grace:
+    """The time between a start and the deletion of stale routes. `patience` in seconds.
+
+    It begins with `begin()`, when the peers are known for the first time, and ends once.
+    """
+
+    def __init__(self, patience: float = 30.0) -> None:
+        self._patience = patience
+        self._began: float | None = None
+        self.over = False
+
+    @property
+    def begun(self) -> bool:
+        return self._began is not None
+
+    def begin(self, now: float) -> None:
+        """The peers are known: the timer starts, if it has not already."""
+        if self._began is None:
+            self._began = now
+
+    def again(self) -> None:
+        """All that is in the kernel is stale once more: wait for the next `begin()`."""
+        self._began, self.over = None, False
+
+    def next_deadline(self, peers: Iterable[PeerProgress], now: float) -> float | None:
+        """When to ask `ready` again though nothing has happened; None: only when something happens."""
+        if self.over or self._began is None:
+            return None
+        until = self._began + self._patience
+        if now < until:
+            return until
+        waiting = [peer.uptime for peer in peers if peer.established and not peer.complete]
+        return now + max(0.0, self._patience - min(waiting)) if waiting else now
+
+    def ready(self, peers: Iterable[PeerProgress], now: float) -> str:
+        """The reason why stale routes may go now, in words; "" while they must stay. `finish()` ends it."""
+        if self.over or self._began is None:
+            return ""
+        peers = list(peers)
+        if peers and all(peer.established and peer.complete for peer in peers):
+            return "every node has sent all its routes"
+        if now < self._began + self._patience:
+            return ""
+        # A node without graceful restart never says that it is complete: it has this long.
+        if any(peer.established and not peer.complete and peer.uptime < self._patience for peer in peers):
+            return ""
+        missing = sum(not peer.established for peer in peers)
+        return f"{self._patience:g} s are over" + (f", {missing} of {len(peers)} nodes are away" if missing else "")
+
+    def finish(self) -> None:
+        """The stale routes are gone."""
+        self.over = True

@@ -1,0 +1,130 @@
+"""Holds back what looks like an accident: a datastore that forgot all pools, most nodes, or everything.
+
+There was a cluster once whose Node keys vanished, and whose agents took the network down in good faith. Here
+a mass deletion changes nothing for a while, loudly, so that somebody can put the keys back. Pure: `now` is
+given.
+
+Each class of resources is held for itself: what is missing stays as it was, what is there or comes anew
+counts as always. A hold ends when all its keys are back, or when its time is up and the loss is believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
+
+from .model import Kind, ResourceKey
+from .view import View
+
+WINDOW = 10.0
+"""Seconds: nodes that vanish one soon after the other count as vanished at once."""
+FEWEST_NODES = 3
+EVERYTHING, POOLS, NODES = "everything", "all pools", "most nodes"
+_KINDS = {POOLS: Kind.IP_POOL, NODES: Kind.NODE}
+
+Keys = AbstractSet[ResourceKey]
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A deletion that is held back. `since` and `until` are on the clock that the guard is given."""
+
+    what: str
+    missing: frozenset[ResourceKey]
+    since: float
+    until: float
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What to act upon, and which holds have just begun or ended."""
+
+    view: View
+    begun: list[Hold] = field(default_factory=list)
+    undone: list[Hold] = field(default_factory=list)
+    expired: list[Hold] = field(default_factory=list)
+
+
+class Guard:
+    """Between the datastore and everybody who acts on it.
+
+    `hold_time` in seconds, 0 holds nothing back. `baseline` is what was believed before, by an earlier run.
+    """
+
+    def __init__(self, hold_time: float = 300.0, baseline: View | None = None) -> None:
+        self._hold_time = hold_time
+        self._view = baseline or View()
+        self._holds: dict[str, Hold] = {}
+        self._gone: dict[ResourceKey, float] = {}  # nodes whose deletion was believed lately, and when
+
+    @property
+    def view(self) -> View:
+        """What is acted upon now."""
+        return self._view
+
+    @property
+    def holds(self) -> tuple[Hold, ...]:
+        """What is held back now."""
+        return tuple(self._holds.values())
+
+    def next_deadline(self) -> float | None:
+        """When a hold runs out: call `check` again then."""
+        return min((hold.until for hold in self._holds.values()), default=None)
+
+    def check(self, seen: View, now: float) -> Verdict:
+        """Judge what the datastore says now. Call it after each change and at the deadline."""
+        verdict = Verdict(seen)
+        kinds = self._view.tables.keys()
+        missing = {key for kind in kinds for key in self._view.table(kind) if key not in seen.table(kind)}
+        if self._held(EVERYTHING, missing, now, verdict, suspicious=seen.empty):
+            for kind in kinds:
+                _restore(verdict, self._view, kind)
+        elif any(hold.what == EVERYTHING for hold in verdict.expired):
+            verdict.expired += self._holds.values()
+            self._holds.clear()
+        else:
+            self._check_class(POOLS, seen, now, verdict, suspicious=not seen.table(Kind.IP_POOL))
+            self._check_class(NODES, seen, now, verdict, suspicious=self._too_many_nodes(seen, now))
+        self._remember(verdict.view, now)
+        self._view = verdict.view
+        return verdict
+
+    def _check_class(self, what: str, seen: View, now: float, verdict: Verdict, *, suspicious: bool) -> None:
+        kind = _KINDS[what]
+        missing = self._view.table(kind).keys() - seen.table(kind).keys()
+        if self._held(what, missing, now, verdict, suspicious=suspicious):
+            _restore(verdict, self._view, kind)
+
+    def _held(self, what: str, missing: Keys, now: float, verdict: Verdict, *, suspicious: bool) -> bool:
+        hold = self._holds.get(what)
+        if hold is None:
+            if not (missing and suspicious and self._hold_time):
+                return False
+            hold = Hold(what, frozenset(missing), now, now + self._hold_time)
+            verdict.begun.append(hold)
+        elif not missing:
+            verdict.undone.append(self._holds.pop(what))
+            return False
+        elif now >= hold.until:
+            verdict.expired.append(self._holds.pop(what))
+            return False
+        self._holds[what] = replace(hold, missing=frozenset(missing))
+        return True
+
+    def _too_many_nodes(self, seen: View, now: float) -> bool:
+        there = seen.table(Kind.NODE).keys()
+        before = self._view.table(Kind.NODE).keys() | {key for key, when in self._gone.items() if now - when < WINDOW}
+        lost = len(before - there)
+        return lost >= FEWEST_NODES and 2 * lost > len(before)
+
+    def _remember(self, view: View, now: float) -> None:
+        there = view.table(Kind.NODE).keys()
+        for key in self._view.table(Kind.NODE).keys() - there:
+            self._gone[key] = now
+        self._gone = {k: when for k, when in self._gone.items() if now - when < WINDOW and k not in there}
+
+
+def _restore(verdict: Verdict, held: View, kind: Kind) -> None:
+    """Put back what `held` has beyond what is seen."""
+    table = {**held.table(kind), **verdict.view.table(kind)}
+    verdict.view = verdict.view.with_table(kind, table)

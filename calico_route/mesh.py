@@ -1,0 +1,247 @@
+"""The BGP half of the agent: a speaker that is brought to what is wanted, step by step.
+
+A speaker's AS number, identifier and listening sockets are fixed for its life; when those change, another
+speaker takes its place, and the peers keep the routes meanwhile (graceful restart).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from pybgp import BGPError, ChangeBatch, PeerEvent, PeerSnapshot, Policy, Prefix, Route, Speaker, accept_all
+
+from .desired import Desired, ExportPools, Local, MeshPeer
+from .grace import PeerProgress
+from .ports import KernelPort
+from .reconcile import AddPeer, AnnounceRoutes, BgpState, ChangePeer, Operation, RemovePeer, WithdrawRoutes, reconcile
+
+log = logging.getLogger(__name__)
+
+LISTEN_RETRY = 3.0  # seconds
+QUIET = frozenset({"added", "removed", "advertising"})
+LOUD = frozenset({"warning", "refused", "lost"})
+
+
+class Mesh:
+    """Runs the speaker. `on_event` is called after each event of a peer; call `apply` when wishes change."""
+
+    def __init__(self, fib: KernelPort, *, on_event: Callable[[], None]) -> None:
+        self._fib = fib
+        self._on_event = on_event
+        self._tasks: list[asyncio.Task[None]] = []
+        self._peers: dict[str, MeshPeer] = {}
+        self._said: dict[str, str] = {}  # last failure logged for each peer
+        self._turns = 0  # of the reader of routes
+        self.speaker: Speaker | None = None
+        self.local: Local | None = None
+        self.failed: dict[str, str] = {}
+        """What the speaker refused, by peer address ("" for the speaker itself), in words."""
+        self.learned = {1: 0, 2: 0}
+        """Destinations learned from others, by AFI."""
+
+    def outdated(self, wanted: Desired) -> bool:
+        """Whether the running speaker must be stopped before `wanted` can be applied."""
+        return self.speaker is not None and wanted.local != self.local
+
+    async def apply(self, wanted: Desired, *, restarting: bool) -> bool:
+        """Bring the speaker to what is wanted. False when something failed and should be tried again.
+
+        `restarting` serves when a speaker starts: whether routes of an earlier one are in the kernel.
+        """
+        self.failed.clear()
+        if wanted.local is None:
+            return True
+        if self.speaker is None and not await self._start(wanted.local, restarting):
+            return False
+        assert self.speaker is not None
+        actual = BgpState(dict(self._peers), frozenset(self.speaker.announced()))
+        for operation in reconcile(BgpState(wanted.peers, wanted.announcements), actual):
+            self._carry_out(self.speaker, operation)
+        return not self.failed
+
+    async def _start(self, local: Local, restarting: bool) -> bool:
+        speaker = Speaker(
+            local_as=local.asn,
+            bgp_identifier=local.bgp_identifier,
+            listen=local.listen,
+            port=local.port,
+            import_policy=accept_all,
+            export_policy=accept_all,
+            multipath=64,
+            restarting=restarting,
+            next_hop_resolver=self._fib.resolve,
+        )
+        try:
+            await speaker.__aenter__()
+        except OSError as error:
+            reason = f"cannot listen on {', '.join(local.listen)} port {local.port}: {error.strerror or error}"
+            log.error("%s; is BIRD still running? Trying again", reason)
+            self.failed[""] = reason
+            return False
+        self.speaker, self.local = speaker, local
+        self.learned = {1: 0, 2: 0}
+        self._tasks = [
+            asyncio.create_task(self._follow_events(speaker), name="peer events"),
+            asyncio.create_task(self._follow_routes(speaker), name="learned routes"),
+        ]
+        log.info(
+            "speaking BGP as %s, AS %d, identifier %s, port %d%s",
+            " and ".join(str(address) for address in (local.ipv4, local.ipv6) if address is not None),
+            local.asn,
+            local.bgp_identifier,
+            local.port,
+            ", after a restart" if restarting else "",
+        )
+        return True
+
+    async def stop(self, *, restart: bool) -> None:
+        """End the sessions: for a restart without a Cease, so that the peers keep our routes."""
+        speaker, self.speaker, self.local = self.speaker, None, None
+        self._peers.clear()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        if speaker is not None:
+            await speaker.aclose(restart=restart)
+
+    def _carry_out(self, speaker: Speaker, operation: Operation) -> None:
+        """One step. What the speaker refuses is reported and tried again later; the other steps go on."""
+        address = ""
+        try:
+            match operation:
+                case WithdrawRoutes(prefixes):
+                    speaker.withdraw_many(prefixes)
+                    _log_prefixes("withdrawn", prefixes)
+                case AnnounceRoutes(prefixes):
+                    speaker.announce_many(prefixes)
+                    _log_prefixes("announced", prefixes)
+                case RemovePeer(address):
+                    self._peers.pop(address)
+                    self._said.pop(address, None)
+                    speaker.remove_peer(address)
+                    log.info("node at %s is gone: session removed", address)
+                case AddPeer(peer):
+                    address = peer.address
+                    speaker.add_peer(address, export_policy=_policy(peer.export), **peer.settings())
+                    self._peers[address] = peer
+                    log.info("node %s at %s: session added%s", peer.node, address, _manner(peer))
+                case ChangePeer(peer, was):
+                    address = peer.address
+                    changes = {k: v for k, v in peer.settings().items() if was.settings()[k] != v}
+                    if peer.export != was.export:
+                        changes["export_policy"] = _policy(peer.export)
+                    speaker.change_peer(address, **changes)
+                    self._peers[address] = peer
+                    log.info("node %s at %s: changed %s", peer.node, address, ", ".join(changes) or "its name")
+        except (BGPError, ValueError) as error:
+            log.error("%s%s", f"{address}: " if address else "", error)
+            self.failed[address] = str(error)
+
+    async def _follow_events(self, speaker: Speaker) -> None:
+        async for event in speaker.events():
+            try:
+                self._log(event)
+                self._on_event()
+            except Exception:
+                log.exception("event %s", event)
+
+    def _log(self, event: PeerEvent) -> None:
+        peer = self._peers.get(event.peer)
+        who = f"node {peer.node} at {event.peer}" if peer is not None else event.peer or "speaker"
+        text = f"{who}: {event.kind}" + (f" {event.family}" if event.family else "")
+        text += f": {event.reason}" if event.reason else ""
+        if event.kind == "failed":
+            # A dead node is tried again for ever: its reason is told once, not once a minute.
+            known = self._said.get(event.peer) == event.reason
+            self._said[event.peer] = event.reason
+            log.log(logging.DEBUG if known else logging.WARNING, "%s", text)
+        elif event.kind == "error":
+            log.error("%s%s", text, f": {event.detail}" if event.detail else "")
+        elif event.kind in LOUD or event.kind == "down":
+            self._said.pop(event.peer, None)
+            log.warning("%s", text)
+        else:
+            if event.kind == "up":
+                self._said.pop(event.peer, None)
+            log.log(logging.DEBUG if event.kind in QUIET else logging.INFO, "%s", text)
+
+    async def _follow_routes(self, speaker: Speaker) -> None:
+        async for batches in speaker.batches():
+            self._turns += 1
+            for batch in batches:
+                try:
+                    self._install(batch)
+                except Exception:
+                    log.exception("%s", batch)
+
+    def _install(self, batch: ChangeBatch) -> None:
+        afi = batch.family.afi
+        old, new = _next_hops(batch.old), _next_hops(batch.new)
+        self.learned[afi] += len(batch) * ((new is not None) - (old is not None))
+        if new != old:
+            self._fib.update(afi, batch.nlri, new)
+
+    async def caught_up(self) -> None:
+        """Return when all that has been learned so far was handed to the kernel's side."""
+        seen = -1
+        while seen != self._turns:
+            seen = self._turns
+            for _ in range(3):  # a reader that has anything to read reads it in its next turn
+                await asyncio.sleep(0)
+
+    def snapshots(self) -> Mapping[str, PeerSnapshot]:
+        """All sessions as they are now."""
+        return {} if self.speaker is None else self.speaker.peers()
+
+    def progress(self) -> list[PeerProgress]:
+        """How far the sessions to all wanted nodes are."""
+        return [
+            PeerProgress(
+                one.established,
+                one.established and one.end_of_rib >= one.families.keys(),
+                one.uptime if one.established else 0.0,
+            )
+            for one in self.snapshots().values()
+        ]
+
+    @property
+    def peers(self) -> Mapping[str, MeshPeer]:
+        return self._peers
+
+
+def _next_hops(views: Any) -> tuple[bytes, ...] | None:
+    """The next hops of learned paths; None for no path, and for routes of our own."""
+    if not views or any(view.peer.local for view in views):
+        return None
+    return tuple(dict.fromkeys(view.next_hop for view in views))
+
+
+def _policy(pools: ExportPools | None) -> Policy:
+    if pools is None:
+        return accept_all
+
+    def inside_pools(route: Route) -> Route | None:
+        return route if route.prefix in pools else None
+
+    return inside_pools
+
+
+def _manner(peer: MeshPeer) -> str:
+    parts = [f"AS {peer.peer_as}"] if peer.export is not None else []
+    parts += ["it dials"] if peer.passive else ["we dial"]
+    return f" ({', '.join(parts)})"
+
+
+def _log_prefixes(what: str, prefixes: Iterable[Prefix]) -> None:
+    prefixes = list(prefixes)
+    if len(prefixes) == 1:
+        log.info("%s %s", what, prefixes[0])
+    else:
+        log.info("%s %d routes", what, len(prefixes))
+    if log.isEnabledFor(logging.DEBUG):
+        for prefix in prefixes:
+            log.debug("%s %s", what, prefix)

@@ -1,0 +1,90 @@
+"""From what is to what should be: the shortest list of steps, in an order that hurts nobody. Pure.
+
+`apply(reconcile(wanted, actual), actual) == wanted`, and between equal states there is nothing to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from pybgp import Prefix
+
+from .desired import MeshPeer
+
+
+@dataclass(frozen=True, slots=True)
+class BgpState:
+    """What a speaker does: whom it speaks to (by address), and what it announces."""
+
+    peers: Mapping[str, MeshPeer] = field(default_factory=dict)
+    announcements: frozenset[Prefix] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawRoutes:
+    prefixes: tuple[Prefix, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnnounceRoutes:
+    prefixes: tuple[Prefix, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RemovePeer:
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePeer:
+    peer: MeshPeer
+    was: MeshPeer
+
+
+@dataclass(frozen=True, slots=True)
+class AddPeer:
+    peer: MeshPeer
+
+
+Operation: TypeAlias = WithdrawRoutes | AnnounceRoutes | RemovePeer | ChangePeer | AddPeer
+
+
+def reconcile(wanted: BgpState, actual: BgpState) -> list[Operation]:
+    """The steps from `actual` to `wanted`.
+
+    Routes are announced before a peer is added: what comes before the first End-of-RIB is what a peer
+    compares its stale routes with.
+    """
+    operations: list[Operation] = []
+    gone = actual.announcements - wanted.announcements
+    new = wanted.announcements - actual.announcements
+    if gone:
+        operations.append(WithdrawRoutes(tuple(sorted(gone))))
+    if new:
+        operations.append(AnnounceRoutes(tuple(sorted(new))))
+    operations += [RemovePeer(address) for address in sorted(actual.peers.keys() - wanted.peers.keys())]
+    for address, peer in sorted(wanted.peers.items()):
+        was = actual.peers.get(address)
+        if was is None:
+            operations.append(AddPeer(peer))
+        elif was != peer:
+            operations.append(ChangePeer(peer, was))
+    return operations
+
+
+def apply(operations: Iterable[Operation], actual: BgpState) -> BgpState:
+    """The state after these steps, if each of them succeeds."""
+    peers, announcements = dict(actual.peers), set(actual.announcements)
+    for operation in operations:
+        match operation:
+            case WithdrawRoutes(prefixes):
+                announcements.difference_update(prefixes)
+            case AnnounceRoutes(prefixes):
+                announcements.update(prefixes)
+            case RemovePeer(address):
+                del peers[address]
+            case ChangePeer(peer) | AddPeer(peer):
+                peers[peer.address] = peer
+    return BgpState(peers, frozenset(announcements))

@@ -1,0 +1,193 @@
+"""`calico_route status`: asks the agent on its socket and prints the answer. The standard library alone, so
+that it starts fast and works in any namespace that sees the socket's file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from .config import find_node_name, socket_path
+from .flags import SOCKET_DIRECTORY, UsageError, status_parser
+
+PATIENCE = 5.0  # seconds
+NO_AGENT, WRONG_FLAGS = 1, 2
+
+
+class NoAgentError(Exception):
+    """Nobody answers, in words for a person."""
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str], out: TextIO, err: TextIO) -> int:
+    """Print the status; returns the exit code."""
+    try:
+        flags = status_parser().parse_args(arguments)
+    except UsageError as error:
+        print(f"calico-route status: {error}", file=err)
+        return WRONG_FLAGS
+    try:
+        status = ask(_path(flags.socket, flags.node_name, environ), routes=flags.routes)
+    except NoAgentError as error:
+        print(f"calico-route status: {error}", file=err)
+        return NO_AGENT
+    try:
+        out.write(json.dumps(status, indent=2) + "\n" if flags.json else text(status, time.time()))
+        out.flush()
+    except BrokenPipeError:
+        sys.stderr.close()  # `| head` has seen enough: leave without a word
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+    return 0
+
+
+def _path(given: str | None, node_name: str | None, environ: Mapping[str, str]) -> Path:
+    path = socket_path(given, find_node_name(node_name, environ)[0])
+    if given is None and node_name is None and not path.exists():
+        others = sorted(SOCKET_DIRECTORY.glob("*.sock"))
+        if len(others) == 1:
+            return others[0]
+    return path
+
+
+def ask(path: Path, *, routes: bool = False) -> dict[str, Any]:
+    """The status document of the agent that listens at `path`. NoAgentError."""
+    request = json.dumps({"id": 1, "request": "status", "routes": routes}).encode() + b"\n"
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(PATIENCE)
+            connection.connect(str(path))
+            connection.sendall(request)
+            with connection.makefile("rb") as stream:
+                reply = json.loads(stream.readline())
+    except (FileNotFoundError, ConnectionRefusedError):
+        raise NoAgentError(f"no agent is running here: nobody listens on {path} (or give --socket)") from None
+    except PermissionError:
+        raise NoAgentError(f"{path} belongs to somebody else: ask as the user of the agent (root)") from None
+    except TimeoutError:
+        raise NoAgentError(f"the agent at {path} does not answer within {PATIENCE:g} s") from None
+    except (OSError, ValueError) as error:
+        raise NoAgentError(f"no answer on {path}: {error or 'the connection was closed'}") from None
+    status = reply.get("status") if isinstance(reply, dict) else None
+    if not isinstance(status, dict):
+        raise NoAgentError(f"the agent at {path} answers: {reply.get('error') if isinstance(reply, dict) else reply}")
+    return status
+
+
+def text(status: Mapping[str, Any], now: float) -> str:
+    """The document for people. `now` in seconds since 1970."""
+    numbers = f"AS {_or_dash(status['as'])}, identifier {_or_dash(status['bgp_identifier'])}"
+    lines = [
+        f"node       {status['node']}, {_addresses(status)}, {numbers}",
+        f"agent      {status['version']}, pid {status['pid']}, running for {duration(now - status['since'])}",
+        f"datastore  {_datastore(status['datastore'], now)}",
+    ]
+    sessions = status["sessions"]
+    lines.append(
+        f"sessions   {sessions['established']} of {sessions['wanted']} established, "
+        f"{sessions['complete']} have sent all their routes"
+    )
+    kernel, learned = status["kernel"], status["learned"]
+    lines.append(f"routes     {len(status['announced'])} announced, {_both(learned)} learned, {_kernel(kernel)}")
+    if status["peers"]:
+        lines += ["", *_table(_peer_rows(status["peers"], now))]
+    lines += _section("Announced", _columns(status["announced"]))
+    withheld = _table([(one["prefix"], one["reason"]) for one in status["not_announced"]])
+    lines += _section("Not announced", withheld)
+    lines += _section("Not in the kernel", kernel["problems"])
+    if "routes" in status:
+        lines += _section("In the kernel", [one["route"] or one["prefix"] for one in status["routes"]])
+    held = [
+        f"{one['what']} gone from the datastore ({', '.join(one['missing'][:5])}): "
+        f"believed in {duration(one['until'] - now)}"
+        for one in status["held_back"]
+    ]
+    lines += _section("Held back", held)
+    lines += _section("Problems", status["problems"])
+    return "\n".join(lines) + "\n"
+
+
+def duration(seconds: float) -> str:
+    """`4.2 s`, `12 min`, `3 h 5 min`, `2 d 4 h`."""
+    seconds = max(0.0, seconds)
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = int(seconds // 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {minutes} min"
+    return f"{hours // 24} d {hours % 24} h"
+
+
+def _addresses(status: Mapping[str, Any]) -> str:
+    return " and ".join(one for one in (status["ipv4"], status["ipv6"]) if one) or "no address"
+
+
+def _or_dash(value: object) -> object:
+    return "-" if value is None else value
+
+
+def _both(counts: Mapping[str, int]) -> str:
+    return f"{counts['ipv4']} + {counts['ipv6']} (IPv6)" if counts["ipv6"] else str(counts["ipv4"])
+
+
+def _kernel(kernel: Mapping[str, Any]) -> str:
+    parts = [f"{_both(kernel)} in the kernel"]
+    if kernel["pending"]:
+        parts.append(f"{kernel['pending']} on their way")
+    if kernel["stale"]:
+        parts.append(f"{kernel['stale']} of before the start, not yet confirmed")
+    return ", ".join(parts)
+
+
+def _datastore(datastore: Mapping[str, Any], now: float) -> str:
+    since = duration(now - datastore["since"])
+    if datastore["connected"]:
+        return f"{datastore['source']} ({datastore['driver']}), for {since}, revision {datastore['revision']}"
+    words = f"AWAY for {since}: {datastore['source']}: {datastore['reason']}"
+    return words + ("; working from the snapshot on disk" if datastore["from_disk"] else "")
+
+
+def _peer_rows(peers: Iterable[Mapping[str, Any]], now: float) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [("node", "address", "AS", "state", "for", "in", "out", "last error")]
+    for peer in peers:
+        since = "-" if peer["since"] is None else duration(now - peer["since"])
+        state = peer["state"] + (" (routes kept)" if peer["stale"] else "")
+        counts = (str(peer["routes_in"]), str(peer["routes_out"]))
+        rows.append((peer["node"], peer["address"], str(peer["as"]), state, since, *counts, peer["last_error"]))
+    return rows
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    if not rows:
+        return []
+    rows = [tuple(_printable(cell) for cell in row) for row in rows]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _columns(words: Sequence[str], width: int = 100) -> list[str]:
+    """Many short words side by side."""
+    if not words:
+        return []
+    cell = max(map(len, words)) + 2
+    number = max(1, width // cell)
+    return [
+        "".join(word.ljust(cell) for word in words[start : start + number]).rstrip()
+        for start in range(0, len(words), number)
+    ]
+
+
+def _section(title: str, lines: Sequence[str]) -> list[str]:
+    return ["", title, *(f"  {_printable(line)}" for line in lines)] if lines else []
+
+
+def _printable(line: str) -> str:
+    """Names in the datastore and texts of peers are not ours: they must not move the cursor."""
+    return "".join(character if character.isprintable() else "?" for character in line)
