@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from pybgp.app import lines
+from pybgp.app import lines, run
 
 
 def parser() -> argparse.ArgumentParser:
@@ -34,6 +34,15 @@ def parser() -> argparse.ArgumentParser:
     )
     lines.add_context_arguments(encode)
     encode.set_defaults(run=lambda arguments: lines.encode(arguments, sys.stdin.buffer, sys.stdout))
+
+    speaker = commands.add_parser(
+        "run",
+        help="a speaker from a file",
+        description="Runs a speaker from a TOML file. SIGHUP reads it again and carries out what changed; SIGTERM "
+        "and SIGINT end the sessions in good order.",
+    )
+    run.add_arguments(speaker)
+    speaker.set_defaults(run=run.run)
     return top
 
 

@@ -1,0 +1,136 @@
+"""`pybgp run FILE.toml`: a speaker from a file. SIGHUP reads it again and carries out the difference."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from pybgp.app.reader import Problems
+from pybgp.app.speaker_file import Difference, PeerSpec, SpeakerFile, difference, read
+from pybgp.errors import ConfigurationError
+from pybgp.policy import Policy
+from pybgp.speaker import Speaker
+
+LOG = logging.getLogger("pybgp.run")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the subcommand."""
+    parser.add_argument("file", type=Path, help="the speaker's settings, TOML; docs/run.md has them all")
+    parser.add_argument("--check", action="store_true", help="only say what is wrong with the file, all of it")
+    parser.add_argument("--log-level", choices=["debug", "info", "warning", "error"], default="info")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """The exit status: 0, or 1 with words on standard error."""
+    try:
+        settings = read(arguments.file)
+    except Problems as error:
+        for problem in error.problems:
+            print(f"{arguments.file}: {problem}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"{arguments.file} cannot be read: {error.strerror}", file=sys.stderr)
+        return 1
+    if arguments.check:
+        print(f"{arguments.file}: {len(settings.peers)} peers, {len(settings.routes)} routes, no errors")
+        return 0
+    logging.basicConfig(
+        level=arguments.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
+    )
+    try:
+        asyncio.run(_serve(arguments.file, settings))
+    except (ConfigurationError, OSError) as error:
+        print(f"{arguments.file}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _serve(path: Path, settings: SpeakerFile) -> None:
+    end, reload = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end.set)
+    loop.add_signal_handler(signal.SIGHUP, reload.set)
+    fixed = settings.fixed
+    async with Speaker(**{**fixed, "listen": fixed["listen"] or None}) as speaker:
+        LOG.info("AS %s, BGP Identifier %s, listening on %s", *_words(speaker, fixed))
+        nothing = SpeakerFile(fixed, {}, {}, {})
+        apply(speaker, difference(nothing, settings), settings)
+        while not end.is_set():
+            await _first(end, reload)
+            if reload.is_set():
+                reload.clear()
+                settings = _again(speaker, path, settings)
+
+
+def _words(speaker: Speaker, fixed: dict[str, Any]) -> tuple[object, object, str]:
+    places = ", ".join(f"{address} port {port}" for address, port in speaker.listening)
+    return fixed["local_as"], fixed["bgp_identifier"], places or "nothing"
+
+
+async def _first(*events: asyncio.Event) -> None:
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
+def _again(speaker: Speaker, path: Path, old: SpeakerFile) -> SpeakerFile:
+    """The new settings, carried out; the old ones where the file is no good, and then nothing is touched."""
+    try:
+        new = read(path)
+    except (Problems, OSError) as error:
+        for line in str(error).splitlines():
+            LOG.error("%s: %s", path, line)
+        LOG.error("%s: nothing was changed", path)
+        return old
+    steps = difference(old, new)
+    if not steps:
+        LOG.info("%s: nothing changed", path)
+        return new
+    if steps.restart:
+        LOG.warning("%s: %s of [speaker] changed; that needs a new start", path, ", ".join(steps.restart))
+    try:
+        apply(speaker, steps, new)
+    except ConfigurationError as error:
+        LOG.error("%s: %s", path, error)
+    return SpeakerFile(old.fixed, new.peers, new.routes, new.policies, new.policy_texts)
+
+
+def apply(speaker: Speaker, steps: Difference, settings: SpeakerFile) -> None:
+    """Carry out a difference; what is not in it is not touched. Routes come before the peers that learn them."""
+    if steps.withdrawn:
+        speaker.withdraw_many(steps.withdrawn)
+        LOG.info("%d routes withdrawn", len(steps.withdrawn))
+    for spec, prefixes in steps.announced:
+        speaker.announce_many(prefixes, spec.attributes, next_hop=spec.next_hop)
+    if steps.announced:
+        LOG.info("%d routes announced", sum(len(prefixes) for _spec, prefixes in steps.announced))
+    for address in steps.gone:
+        speaker.remove_peer(address)
+        LOG.info("peer %s removed", address)
+    for peer, names in steps.changed:
+        speaker.change_peer(peer.config.address, **_changed(peer, names, settings.policies))
+        LOG.info("peer %s: %s changed", peer.config.address, ", ".join(sorted(names)))
+    for peer in steps.new:
+        every: dict[str, Any] = {**peer.settings(), **_policies(peer, settings.policies)}
+        speaker.add_peer(**every)
+        LOG.info("peer %s added", peer.config.address)
+
+
+def _policies(peer: PeerSpec, policies: dict[str, Policy]) -> dict[str, Policy | None]:
+    names = {"import_policy": peer.import_policy, "export_policy": peer.export_policy}
+    return {direction: None if name is None else policies[name] for direction, name in names.items()}
+
+
+def _changed(peer: PeerSpec, names: frozenset[str], policies: dict[str, Policy]) -> dict[str, Any]:
+    every = {**peer.settings(), **_policies(peer, policies)}
+    return {name: every[name] for name in names}
