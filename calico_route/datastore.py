@@ -57,7 +57,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Changes since the last Snapshot or Batch, in order; `problems` are those of the values in it."""
+    """Changes since the last Snapshot or Batch; `problems` are those of the values in it.
+
+    The changes of one kind come in their order; between kinds a later one may come first.
+    """
 
     revision: int
     events: tuple[Event, ...]

@@ -141,7 +141,8 @@ class Aioetcd3Store:
         client, self._client = self._client, None
         if client is not None:
             with contextlib.suppress(Exception):
-                await asyncio.wait_for(client.close(), 2)
+                async with asyncio.timeout(2):
+                    await client.close()
 
     async def _call(self, stub: Callable[[_Client], Any], request: Any, seconds: float | None = None) -> Any:
         for last in (False, True):
@@ -177,7 +178,7 @@ class Aioetcd3Store:
                 try:
                     reply = await self._call(lambda client: client._kv_stub.Range, request, _PAGE_TIMEOUT)
                 except DeniedError as error:
-                    raise DeniedError(f"{error} to read {key.decode()}") from error
+                    raise error.reading(key) from error
                 head = head or _head(reply)
                 for pair in reply.kvs:
                     values[pair.key] = pair.value

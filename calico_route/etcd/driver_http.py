@@ -16,7 +16,7 @@ from base64 import b64decode, b64encode
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from typing import Any
 
-from .http_connection import Connection, parse_object
+from .http_connection import Connection, Reply, parse_object
 from .settings import EtcdSettings
 from .store import (
     PAGE_SIZE,
@@ -144,9 +144,7 @@ class HttpStore:
                     self._idle = connection
                 else:
                     self._drop(connection)
-            if reply.status != 200 and not raw.lstrip().startswith(b"{"):
-                return {"error": raw[:200].decode("utf-8", "replace").strip() or f"HTTP status {reply.status}"}
-            return parse_object(raw)
+            return _document(reply, raw)
 
     async def head(self) -> Head:
         # An empty transaction is as linearizable as a read, and needs no permission for any key.
@@ -164,7 +162,7 @@ class HttpStore:
                 try:
                     reply = await self._call(_RANGE, request, _PAGE_TIMEOUT)
                 except DeniedError as error:
-                    raise DeniedError(f"{error} to read {key.decode()}") from error
+                    raise error.reading(key) from error
                 head = head or _head(reply)
                 pairs = _pairs(reply)
                 values.update((name, stored.value) for name, stored in pairs)
@@ -193,7 +191,7 @@ class HttpStore:
             async with asyncio.timeout(self._settings.request_timeout):
                 reply = await connection.send("/v3/watch", body, self._token)
             if reply.status != 200:
-                document = parse_object(await connection.body(reply))
+                document = _document(reply, await connection.body(reply))
                 raise self._watch_error(document.get("code"), _error_text(document) or f"HTTP {reply.status}")
             async for document in connection.documents():
                 text = _error_text(document)
@@ -243,6 +241,13 @@ def _tls_context(settings: EtcdSettings) -> ssl.SSLContext:
     except (OSError, ssl.SSLError) as error:
         raise UnavailableError(f"the certificates cannot be used: {error}") from error
     return context
+
+
+def _document(reply: Reply, raw: bytes) -> dict[str, Any]:
+    """The JSON of an answer. Some refusals are plain text: they become an error in JSON's shape."""
+    if reply.status != 200 and not raw.lstrip().startswith(b"{"):
+        return {"error": raw[:200].decode("utf-8", "replace").strip() or f"HTTP status {reply.status}"}
+    return parse_object(raw)
 
 
 def _error_text(document: dict[str, Any]) -> str | None:

@@ -18,7 +18,6 @@ The rules, each of which cost somebody events once:
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -201,8 +200,10 @@ class _Changes:
         waiting, self._next = self._next, None
         if waiting is not None:
             waiting.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await waiting
+            # Not `await waiting`: a cancellation of our own task must not be taken for that of the watch.
+            await asyncio.wait({waiting})
+            if not waiting.cancelled():
+                waiting.exception()  # what it came to is of no interest any more
         await self._watch.aclose()
 
 

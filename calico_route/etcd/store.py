@@ -20,6 +20,10 @@ class UnavailableError(StoreError):
 class DeniedError(StoreError):
     """Bad credentials, or no permission: trying again at once will not help."""
 
+    def reading(self, key: bytes) -> DeniedError:
+        """The same, with the name of what could not be read where that is the reason."""
+        return DeniedError(f"{self} to read {key.decode()}") if "permission" in str(self) else self
+
 
 class CompactedError(StoreError):
     """The wanted revision is gone, or history started again: read everything anew."""
@@ -122,6 +126,11 @@ def classify(code: int | None, text: str) -> StoreError:
         return CompactedError(words)
     if "user name is empty" in lower:
         return DeniedError("etcd asks for a user and password: set ETCD_USERNAME and ETCD_PASSWORD")
+    if "commonname of client" in lower:
+        return DeniedError(
+            "etcd's JSON gateway takes no client certificate that names a user: use one without a common name "
+            "and a user and password, or the driver aioetcd3"
+        )
     if "authentication failed" in lower:
         return DeniedError("etcd knows no such user and password")
     if code in (7, 16) or "permission denied" in lower or "invalid auth token" in lower:
