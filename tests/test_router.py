@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from tests.network import Net, Node
 A, B, C, D = "10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"
 
 
-def pair(net: Net, **settings: object) -> tuple[Node, Node]:
+def pair(net: Net, **settings: Any) -> tuple[Node, Node]:
     a, b = net.node(A), net.node(B)
     a.add(b, **settings)
     b.add(a, **settings)
