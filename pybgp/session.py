@@ -445,8 +445,11 @@ class Session:
                 self._framer.maximum_length = CodecContext(extended_message=True).maximum_length
             happenings.append(OpenReceived(theirs))
         elif kind == MessageType.KEEPALIVE:
-            decode_message(kind, body, self._context)
-            self._fire(Event(EventKind.KEEPALIVE_MSG), now, happenings)
+            if state < State.OPEN_CONFIRM:
+                self._unexpected(EventKind.KEEPALIVE_MSG, kind, body, now, happenings)
+            else:
+                decode_message(kind, body, self._context)
+                self._fire(Event(EventKind.KEEPALIVE_MSG), now, happenings)
         elif kind == MessageType.NOTIFICATION:
             said = decode_message(kind, body, self._context)
             assert isinstance(said, Notification)
