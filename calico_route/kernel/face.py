@@ -158,8 +158,8 @@ class Kernel:
 
     async def flush(self) -> None:
         """Return when everything wanted so far is in the kernel, or known not to go in."""
-        while any(fib.dirty for fib in self._fibs.values()):
-            await self._slice()
+        while self._lock.locked() or any(fib.dirty for fib in self._fibs.values()):
+            await self._slice()  # waits for one that is under way
 
     def begin_grace(self) -> None:
         """Forget all wishes and count the routes that are in as unconfirmed, as after a start."""

@@ -429,6 +429,7 @@ class Fib:
         """Mark for deletion what was found and nobody asked for; gives how many destinations."""
         stale = [nlri for nlri in self.unconfirmed if nlri not in self.desired]
         self.dirty.update(dict.fromkeys(self.unconfirmed))
+        self.dirty.update(dict.fromkeys(self.surplus))
         self.unconfirmed.clear()
         return len(stale)
 

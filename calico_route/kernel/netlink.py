@@ -249,22 +249,25 @@ class Parser:
                 break
             if flags & NLM_F_DUMP_INTR and kind != NLMSG_ERROR:
                 parsed.interrupted = True
-            if kind in (RTM_NEWROUTE, RTM_DELROUTE):
-                event = self._route(data, position, length, kind, flags, port)
-                if event is not None:
-                    events.append(event)
-            elif kind in (RTM_NEWLINK, RTM_DELLINK):
-                events.append(LinkEvent(kind == RTM_NEWLINK, _link(data, position, length)))
-            elif kind in (RTM_NEWADDR, RTM_DELADDR):
-                address = _address(data, position, length)
-                if address is not None:
-                    events.append(AddressEvent(kind == RTM_NEWADDR, address))
-            elif kind == NLMSG_ERROR:
-                refusal = self._error(data, position, length, flags)
-                if refusal.errno:
-                    parsed.refusals.append(refusal)
-            elif kind == NLMSG_DONE:
-                parsed.done = True
+            try:
+                if kind in (RTM_NEWROUTE, RTM_DELROUTE):
+                    event = self._route(data, position, length, kind, flags, port)
+                    if event is not None:
+                        events.append(event)
+                elif kind in (RTM_NEWLINK, RTM_DELLINK):
+                    events.append(LinkEvent(kind == RTM_NEWLINK, _link(data, position, length)))
+                elif kind in (RTM_NEWADDR, RTM_DELADDR):
+                    address = _address(data, position, length)
+                    if address is not None:
+                        events.append(AddressEvent(kind == RTM_NEWADDR, address))
+                elif kind == NLMSG_ERROR:
+                    refusal = self._error(data, position, length, flags)
+                    if refusal.errno:
+                        parsed.refusals.append(refusal)
+                elif kind == NLMSG_DONE:
+                    parsed.done = True
+            except (struct.error, IndexError):
+                pass  # too short, or an attribute of an odd size: none that we know
             position += (length + 3) & ~3
         return parsed
 
