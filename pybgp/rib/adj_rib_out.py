@@ -36,7 +36,7 @@ class AdjRibOut:
         # without a slot, or whose slot has moved to the other kind, is passed over.
         self._reach = _Queue()
         self._unreach = _Queue()
-        self._again: list[NLRI] = []
+        self._again: dict[NLRI, None] = {}  # what a refresh asked for and has not been drained since
 
     def __len__(self) -> int:
         return len(self._pending) + len(self._again)
@@ -98,15 +98,16 @@ class AdjRibOut:
             gone += taken
         if gone:
             deque(map(sent.pop, gone, repeat(None)), maxlen=0)
+            self._answered(gone)
             out.append((None, gone))
             limit -= len(gone)
         groups: dict[int, tuple[PathAttributes, list[NLRI]]] = {}
         while pending and limit and (batch := self._reach.take(limit)):
             limit -= self._take_reach(batch, groups)
         while self._again and limit:
-            batch = self._again[-limit:]
-            del self._again[-limit:]
-            limit -= self._take_again(batch, groups)
+            one, _ = self._again.popitem()
+            limit -= 1
+            _group(groups, sent[one]).append(one)
         if not pending:
             self._reach.clear()
             self._unreach.clear()
@@ -115,8 +116,8 @@ class AdjRibOut:
 
     def refresh(self) -> None:
         """The peer asks for everything again (RFC 2918): all that it was told is sent once more, behind
-        what is pending, as it is when its turn comes."""
-        self._again = list(self.sent)
+        what is pending, as it is when its turn comes; what goes out as news before that is not repeated."""
+        self._again = dict.fromkeys(self.sent)
 
     @property
     def refreshing(self) -> bool:
@@ -129,7 +130,7 @@ class AdjRibOut:
         self._pending = {}
         self._reach.clear()
         self._unreach.clear()
-        self._again = []
+        self._again = {}
 
     # inside -----------------------------------------------------------------------------------
 
@@ -141,24 +142,21 @@ class AdjRibOut:
         first = values[0]
         if len(kinds) == 1 and first is not None:
             self.sent.update(dict.fromkeys(batch, first))
+            self._answered(batch)
             _group(groups, first).extend(batch)
             return len(batch)
-        taken = 0
+        taken = [one for one, attributes in zip(batch, values, strict=True) if attributes is not None]
         for one, attributes in zip(batch, values, strict=True):
             if attributes is not None:
                 self.sent[one] = attributes
                 _group(groups, attributes).append(one)
-                taken += 1
-        return taken
+        self._answered(taken)
+        return len(taken)
 
-    def _take_again(self, batch: list[NLRI], groups: dict[int, tuple[PathAttributes, list[NLRI]]]) -> int:
-        taken = 0
-        for one in batch:
-            attributes = self.sent.get(one)
-            if attributes is not None:
-                _group(groups, attributes).append(one)
-                taken += 1
-        return taken
+    def _answered(self, keys: list[NLRI]) -> None:
+        """What goes out for another reason is no longer owed to a refresh."""
+        if self._again:
+            deque(map(self._again.pop, keys, repeat(None)), maxlen=0)
 
 
 def _group(groups: dict[int, tuple[PathAttributes, list[NLRI]]], attributes: PathAttributes) -> list[NLRI]:

@@ -1,0 +1,259 @@
+"""Adj-RIB-Out: what a peer holds after drains is the export of what is selected, whatever came in between."""
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from pybgp.family import IPV4_UNICAST
+from pybgp.messages.attributes.med import MED
+from pybgp.messages.attributes.path_attributes import PathAttributes
+from pybgp.policy import Policy, accept_all, per_path, prepare
+from pybgp.prefix import NLRI
+from pybgp.rib import AdjRibOut, Delta, Export, LocRib, Path, Route
+from tests.rib.make import LOCAL_ID, nlri, own, path, peer
+
+PREFIXES = [nlri(f"10.1.{number}.0/24") for number in range(6)]
+A, B, C = PREFIXES[:3]
+
+
+def adj_rib_out(policy: Policy | None = accept_all) -> AdjRibOut:
+    target = peer(9)
+    return AdjRibOut(
+        IPV4_UNICAST, Export(target, IPV4_UNICAST, prepare(policy, "export", external=False), cluster_id=LOCAL_ID)
+    )
+
+
+def new(prefixes: list[NLRI], one: Path | None, old: Path | None = None) -> Delta:
+    return Delta(IPV4_UNICAST, prefixes, old, one)
+
+
+def drained(out: AdjRibOut, limit: int = 1000) -> list[tuple[int | None, list[NLRI]]]:
+    """What goes out, with the last octet of the next hop for the attributes."""
+    return [(None if one is None else one.next_hop[3], keys) for one, keys in out.drain(limit)]
+
+
+@pytest.fixture
+def out() -> AdjRibOut:
+    return adj_rib_out()
+
+
+US = own()
+ONE, TWO = path(US, 1), path(US, 2)
+
+
+def test_grouped_by_attributes_with_withdraws_first(out: AdjRibOut) -> None:
+    out.apply(new([A, B], ONE))
+    out.apply(new([C], TWO))
+    out.apply(new(PREFIXES[3:], ONE))
+    assert out.pending == len(out) == 6
+    assert drained(out) == [(1, [A, B, *PREFIXES[3:]]), (2, [C])]
+    assert out.pending == 0
+    out.apply(new([B], TWO))
+    out.apply(new([A, C], None))
+    assert drained(out) == [(None, [A, C]), (2, [B])]
+    assert set(out.sent) == {B, *PREFIXES[3:]}
+    assert drained(out) == []
+
+
+def test_equal_attributes_of_different_paths_share_a_group(out: AdjRibOut) -> None:
+    """Own routes announced one by one must not become one UPDATE each."""
+    for one in PREFIXES:
+        out.apply(new([one], path(US, 1)))
+    assert drained(out) == [(1, PREFIXES)]
+
+
+def test_withdraw_of_what_was_never_sent_is_silent(out: AdjRibOut) -> None:
+    out.apply(new([A], None))
+    assert drained(out) == []
+    out.apply(new([A, B], ONE))
+    out.apply(new([A], None))
+    assert out.pending == 1
+    assert drained(out) == [(1, [B])]
+
+
+def test_the_same_again_is_silent_and_takes_back_what_was_queued(out: AdjRibOut) -> None:
+    out.apply(new([A, B], ONE))
+    drained(out)
+    out.apply(new([A, B], path(US, 1)))
+    assert out.pending == 0
+    out.apply(new([A, B], TWO))
+    out.apply(new([A], ONE))
+    assert drained(out) == [(2, [B])]
+    out.apply(new([A], None))
+    out.apply(new([A], ONE))
+    assert drained(out) == []
+
+
+def test_one_slot_a_prefix_the_newest_counts(out: AdjRibOut) -> None:
+    for one in (ONE, TWO, None, ONE, None, TWO):
+        out.apply(new([A], one))
+    assert drained(out) == [(2, [A])]
+    for one in (None, ONE, None):
+        out.apply(new([A], one))
+    assert drained(out) == [(None, [A])]
+
+
+def test_partial_drains(out: AdjRibOut) -> None:
+    out.apply(new(PREFIXES, ONE))
+    assert drained(out, 4) == [(1, PREFIXES[:4])]
+    assert out.pending == 2
+    out.apply(new([A, B], None))
+    out.apply(new([PREFIXES[4]], TWO))
+    assert drained(out, 1) == [(None, [A])]
+    assert drained(out, 2) == [(None, [B]), (2, [PREFIXES[4]])]
+    assert drained(out, 2) == [(1, [PREFIXES[5]])]
+    assert out.drain(0) == []
+
+
+def test_what_may_no_longer_be_told_is_withdrawn(out: AdjRibOut) -> None:
+    out.apply(new([A], ONE))
+    drained(out)
+    out.apply(new([A], path(peer(1))))  # learned by iBGP: not to this peer
+    assert drained(out) == [(None, [A])]
+
+
+def test_refresh_sends_everything_once_more(out: AdjRibOut) -> None:
+    out.apply(new(PREFIXES, ONE))
+    drained(out)
+    out.refresh()
+    assert out.refreshing
+    assert out.pending == 6
+    out.apply(new([A], TWO))
+    out.apply(new([B], None))
+    out.apply(new([C], ONE))  # no news, and still it has to be sent again
+    seen: dict[NLRI, int | None] = {}
+    while out.pending:
+        for next_hop, keys in drained(out, 2):
+            for key in keys:
+                assert key not in seen
+                seen[key] = next_hop
+    assert seen == {A: 2, B: None, **dict.fromkeys(PREFIXES[2:], 1)}
+    assert not out.refreshing
+
+
+def test_reset_forgets_what_the_peer_held(out: AdjRibOut) -> None:
+    out.apply(new([A, B], ONE))
+    out.drain(1)
+    out.refresh()
+    out.reset()
+    assert (out.pending, out.sent, out.drain(10)) == (0, {}, [])
+    out.apply(new([A], None))
+    assert out.pending == 0
+    out.apply(new([A], ONE))
+    assert drained(out) == [(1, [A])]
+
+
+def test_a_peer_that_does_not_read_costs_no_memory(out: AdjRibOut) -> None:
+    """Flapping while nothing drains: the queue stays within a few thousand keys of what is pending."""
+    out.apply(new(PREFIXES, ONE))
+    drained(out)
+    for number in range(9000):
+        out.apply(new([A], path(US, 2)))
+        out.apply(new([A], None))
+        if number % 100 == 0:
+            out.apply(new([A], ONE))
+        assert out.pending <= 1
+    queued = [sum(map(len, queue._batches)) for queue in (out._reach, out._unreach)]
+    assert max(queued) <= 5000
+    assert drained(out) == [(None, [A])]
+
+
+@per_path
+def without_med_five(route: Route) -> Route | None:
+    return None if route.attributes.med == 5 else route.without(MED)
+
+
+def odd(route: Route) -> Route | None:
+    return route if route.nlri[3] % 2 else None
+
+
+class Model(RuleBasedStateMachine):
+    """A Loc-RIB with an exporting peer. `held` is what a simulated peer has from the drains."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.rib = LocRib(IPV4_UNICAST)
+        self.sources = [own(), peer(1, asn=65001), peer(2)]
+        self.out = adj_rib_out()
+        self.held: dict[NLRI, PathAttributes] = {}
+        self.asked: set[NLRI] = set()  # what a refresh has asked for and not got yet
+
+    def apply(self, deltas: list[Delta]) -> None:
+        for delta in deltas:
+            self.out.apply(delta)
+
+    @rule(
+        which=st.integers(0, 2),
+        prefixes=st.lists(st.sampled_from(PREFIXES), min_size=1),
+        number=st.integers(1, 2),
+        med=st.sampled_from([None, 5]),
+    )
+    def announce(self, which: int, prefixes: list[NLRI], number: int, med: int | None) -> None:
+        self.apply(self.rib.announce(prefixes, path(self.sources[which], number, med=med)))
+
+    @rule(which=st.integers(0, 2), prefixes=st.lists(st.sampled_from(PREFIXES), min_size=1))
+    def withdraw(self, which: int, prefixes: list[NLRI]) -> None:
+        self.apply(self.rib.withdraw(prefixes, self.sources[which]))
+
+    @rule(limit=st.integers(1, 4))
+    def drain(self, limit: int) -> None:
+        groups = self.out.drain(limit)
+        assert sum(len(keys) for _, keys in groups) <= limit
+        assert all(one is not None for one, _ in groups[1:])
+        for values, keys in groups:
+            assert keys
+            for key in keys:
+                if values is None:
+                    del self.held[key]
+                else:
+                    assert key in self.asked or self.held.get(key) != values  # nothing is said twice
+                    self.held[key] = values
+            self.asked.difference_update(keys)
+
+    @rule(policy=st.sampled_from([accept_all, without_med_five, odd]))
+    def change_policy(self, policy: Policy) -> None:
+        self.out.export = Export(
+            self.out.export.target, IPV4_UNICAST, prepare(policy, "export", external=False), cluster_id=LOCAL_ID
+        )
+        for deltas in self.rib.snapshot(2):
+            self.apply(deltas)
+
+    @rule()
+    def refresh(self) -> None:
+        self.asked = set(self.held)
+        self.out.refresh()
+
+    @rule()
+    def session_ends_and_comes_back(self) -> None:
+        self.out.reset()
+        self.held = {}
+        self.asked = set()
+        for deltas in self.rib.snapshot(2):
+            self.apply(deltas)
+
+    @rule()
+    def drain_all(self) -> None:
+        while self.out.pending:
+            self.drain(3)
+        assert not self.asked & self.held.keys()
+        expected = {}
+        for key in PREFIXES:
+            best = self.rib.best(key)
+            values = None if best is None else self.out.export.attributes_for(best, key)
+            if values is not None:
+                expected[key] = values
+        assert self.held == expected
+
+    @invariant()
+    def sent_is_what_the_peer_holds(self) -> None:
+        if hasattr(self, "out"):
+            assert self.out.sent == self.held
+
+    def teardown(self) -> None:
+        if hasattr(self, "out"):
+            self.drain_all()
+
+
+Model.TestCase.settings = settings(max_examples=200, stateful_step_count=30, deadline=None)
+TestModel = Model.TestCase
