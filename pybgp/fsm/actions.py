@@ -78,7 +78,7 @@ class Down:
     reason: DownReason
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # one a message: freezing it would cost half of what decoding does
 class Received:
     """An UPDATE arrived (its RFC 7606 faults, if any, are in it)."""
 
