@@ -88,13 +88,14 @@ class DatastoreStatus:
 
 
 StatusListener: TypeAlias = Callable[[DatastoreStatus], None]
+Edit: TypeAlias = Callable[[Resource], Resource | None]
 
 
 class Datastore(Protocol):
     """A source of resources. One follower at a time; the other calls may be made beside it.
 
     `on_status` is called when the connection comes, goes, or is lost for another reason: once a change.
-    `create`, `put` and `get` raise DatastoreError.
+    The calls that read or write raise DatastoreError.
     """
 
     on_status: StatusListener | None
@@ -116,6 +117,14 @@ class Datastore(Protocol):
 
     async def get(self, key: ResourceKey) -> Resource | Invalid | None:
         """Read one resource; None if there is none."""
+        ...
+
+    async def change(self, key: ResourceKey, edit: Edit) -> Resource | None:
+        """Read a resource, edit it and write it, over again if somebody else wrote it meanwhile.
+
+        What was written; None, and nothing written, if there is no such resource that can be read, or if
+        `edit` returns None.
+        """
         ...
 
     async def close(self) -> None:
@@ -280,6 +289,14 @@ class MemoryDatastore:
     async def get(self, key: ResourceKey) -> Resource | Invalid | None:
         self._check()
         return self._resources.get(key)
+
+    async def change(self, key: ResourceKey, edit: Edit) -> Resource | None:
+        self._check()
+        now = self._resources.get(key)
+        edited = None if now is None or isinstance(now, Invalid) else edit(now)
+        if edited is not None:
+            self._change(key, edited)
+        return edited
 
     async def close(self) -> None:
         for queue in self._followers:

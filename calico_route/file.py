@@ -23,6 +23,7 @@ from .datastore import (
     DatastoreDeniedError,
     DatastoreStatus,
     DatastoreUnavailableError,
+    Edit,
     Interpreter,
     Snapshot,
     StatusBoard,
@@ -235,6 +236,13 @@ class FileDatastore:
                     return reading.resource or Invalid(key, reading.problems)
             return None
         return self._interpreter.resources.get(key)
+
+    async def change(self, key: ResourceKey, edit: Edit) -> Resource | None:
+        now = await self.get(key)
+        edited = None if now is None or isinstance(now, Invalid) else edit(now)
+        if edited is not None:
+            raise self._read_only(edited)
+        return None
 
     async def close(self) -> None:
         self._closed = True

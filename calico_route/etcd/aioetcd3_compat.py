@@ -108,6 +108,7 @@ def import_aioetcd3() -> None:
     """Import aioetcd3 so that it works; a second call does nothing. Whatever the import raises."""
     if "aioetcd3.client" in sys.modules:
         return
+    before = set(sys.modules)
     finder = _GeneratedModules()
     sys.meta_path.insert(0, finder)
     try:
@@ -115,8 +116,9 @@ def import_aioetcd3() -> None:
         watch = importlib.import_module("aioetcd3.watch")
     except BaseException:
         # A half-imported package would be taken for a whole one at the next try.
-        for name in [name for name in sys.modules if name == "aioetcd3" or name.startswith("aioetcd3.")]:
-            del sys.modules[name]
+        for name in set(sys.modules) - before:
+            if name.partition(".")[0] == "aioetcd3":
+                del sys.modules[name]
         raise
     finally:
         sys.meta_path.remove(finder)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from functools import partial
 from typing import TypeVar
 
 from calico_route.datastore import (
@@ -13,6 +14,7 @@ from calico_route.datastore import (
     DatastoreError,
     DatastoreStatus,
     DatastoreUnavailableError,
+    Edit,
     Interpreter,
     StatusBoard,
     StatusListener,
@@ -86,6 +88,18 @@ class EtcdDatastore:
         reading = read_value(key, stored.value)
         return reading.resource or Invalid(key, reading.problems)
 
+    async def change(self, key: ResourceKey, edit: Edit) -> Resource | None:
+        path = format_path(key)
+        while (stored := await self._call(lambda: self._store.get(path))) is not None:
+            found = read_value(key, stored.value).resource
+            edited = None if found is None else edit(found)
+            if edited is None:
+                return None
+            value, revision = write_value(edited), stored.revision
+            if await self._call(partial(self._store.replace, path, value, revision)):
+                return edited
+        return None
+
     async def close(self) -> None:
         await self._store.close()
 
@@ -97,8 +111,9 @@ class EtcdDatastore:
         key = parse_path(path)
         if key is None:
             return None
-        # Looking for the node's name in the octets spares the decoding of other nodes' workloads.
-        if key.kind is Kind.WORKLOAD_ENDPOINT and self._needle not in value:
+        # Looking for the node's name in the octets spares the decoding of other nodes' workloads. One that
+        # is ours is decoded whatever it has become: what cannot be read must not pass for a deletion.
+        if key.kind is Kind.WORKLOAD_ENDPOINT and self._needle not in value and key not in self._interpreter.resources:
             return key, None
         return key, read_value(key, value)
 

@@ -232,9 +232,14 @@ class Aioetcd3Store:
         await self._call(lambda client: client._kv_stub.Put, rpc_pb2.PutRequest(key=key, value=value))
 
     async def create(self, key: bytes, value: bytes) -> bool:
-        absent = rpc_pb2.Compare(key=key, target=rpc_pb2.Compare.MOD, result=rpc_pb2.Compare.EQUAL, mod_revision=0)
+        return await self.replace(key, value, 0)  # a key that does not exist has revision 0
+
+    async def replace(self, key: bytes, value: bytes, revision: int) -> bool:
+        unchanged = rpc_pb2.Compare(
+            key=key, target=rpc_pb2.Compare.MOD, result=rpc_pb2.Compare.EQUAL, mod_revision=revision
+        )
         write = rpc_pb2.RequestOp(request_put=rpc_pb2.PutRequest(key=key, value=value))
-        request = rpc_pb2.TxnRequest(compare=[absent], success=[write])
+        request = rpc_pb2.TxnRequest(compare=[unchanged], success=[write])
         reply = await self._call(lambda client: client._kv_stub.Txn, request)
         return bool(reply.succeeded)
 

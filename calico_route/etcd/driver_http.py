@@ -140,7 +140,7 @@ class HttpStore:
                     continue
                 raise
             finally:
-                if done:
+                if done and self._idle is None:
                     self._idle = connection
                 else:
                     self._drop(connection)
@@ -226,11 +226,13 @@ class HttpStore:
         await self._call("/v3/kv/put", {"key": _text(key), "value": _text(value)})
 
     async def create(self, key: bytes, value: bytes) -> bool:
-        request = {
-            "compare": [{"key": _text(key), "target": "MOD", "result": "EQUAL", "mod_revision": "0"}],
-            "success": [{"request_put": {"key": _text(key), "value": _text(value)}}],
-        }
-        return bool((await self._call(_TXN, request)).get("succeeded"))
+        return await self.replace(key, value, 0)  # a key that does not exist has revision 0
+
+    async def replace(self, key: bytes, value: bytes, revision: int) -> bool:
+        unchanged = {"key": _text(key), "target": "MOD", "result": "EQUAL", "mod_revision": str(revision)}
+        write = {"request_put": {"key": _text(key), "value": _text(value)}}
+        reply = await self._call(_TXN, {"compare": [unchanged], "success": [write]})
+        return bool(reply.get("succeeded"))
 
 
 def _tls_context(settings: EtcdSettings) -> ssl.SSLContext:

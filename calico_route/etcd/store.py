@@ -106,6 +106,10 @@ class Store(Protocol):
         """Write a key that must not exist: False, and nothing written, if it does."""
         ...
 
+    async def replace(self, key: bytes, value: bytes, revision: int) -> bool:
+        """Write a key that nobody has written since `revision`: False, and nothing written, if somebody has."""
+        ...
+
     async def reset(self, endpoint: str) -> None:
         """Drop every connection and turn to the next endpoint, unless `endpoint` is already left behind."""
         ...
