@@ -16,6 +16,7 @@ graceful restart wait 10;
 ipv4 table master4;
 ipv6 table master6;
 protocol device {{ scan time 2; }}
+protocol direct {{ interface -"cali*", "*"; ipv4 {{ table master4; }}; ipv6 {{ table master6; }}; }}
 protocol kernel kernel4 {{
     learn; persist; scan time 2; merge paths on; graceful restart;
     ipv4 {{ table master4; import all; export where source = RTS_BGP; }};
