@@ -24,6 +24,7 @@ from pybgp.messages.attributes.mp_unreach import MP_UNREACH, MpUnreach
 from pybgp.messages.attributes.next_hop import NEXT_HOP
 from pybgp.messages.attributes.origin import ORIGIN
 from pybgp.messages.attributes.path_attributes import AttributePool, PathAttributes
+from pybgp.messages.attributes.quick import quick_decoder
 from pybgp.messages.context import CodecContext
 from pybgp.messages.nlri import CODEC_OF
 from pybgp.messages.nlri.base import InvalidNlri, NlriCodec
@@ -51,6 +52,8 @@ class Unreach(NamedTuple):
 END_OF_RIB = Unreach(IPV4_UNICAST, [])
 
 _WITHDRAW = Outcome.TREAT_AS_WITHDRAW
+_MP_REACH = MP_REACH.code
+_CODEC_OF_OCTETS = {family.afi.to_bytes(2, "big") + bytes((family.safi,)): codec for family, codec in CODEC_OF.items()}
 _MP_CODES = frozenset({MP_REACH.code, MP_UNREACH.code})
 
 
@@ -169,16 +172,70 @@ def decode_update(body: bytes, context: CodecContext, pool: AttributePool) -> Up
     end = start + (body[withdrawn_end] << 8 | body[withdrawn_end + 1])
     if end > size:
         raise MalformedAttributeList(f"path attributes of {end - start} octets where {size - start} are left")
-    if IPV4_UNICAST in context.families:
-        attributes = None
-        if start == end == size or (attributes := pool.decoded(context).get(body[start:end])):
-            unreach = _unreach(body[2:withdrawn_end], context) if withdrawn_end > 2 or size == 4 else ()
+    if start == end == size:
+        if IPV4_UNICAST in context.families:
+            # Nothing but withdrawn routes, or End-of-RIB.
+            return Update(body, context, (), _unreach(body[2:withdrawn_end], context))
+    elif end == size and withdrawn_end == 2 and end - start > 8 and body[start + 1] == _MP_REACH:
+        reach = _quick_multiprotocol(body[start:end], context, pool)
+        if reach is not None:
+            return Update(body, context, (reach,), ())
+    elif IPV4_UNICAST in context.families:
+        octets = body[start:end]
+        known = pool.decoded(context)
+        attributes = known.get(octets)
+        if attributes is None and context.four_octet_as:
+            attributes = quick_decoder(context.internal)(octets, None)
+            if attributes is not None:
+                known[octets] = attributes
+        if attributes is not None and (attributes.next_hop or end == size):
+            unreach = _unreach(body[2:withdrawn_end], context) if withdrawn_end > 2 else ()
             if end == size:
                 return Update(body, context, (), unreach)
-            if attributes is not None and attributes.next_hop:
-                keys, path_ids = _cut(IPV4, body[end:], context, "NLRI")
-                return Update(body, context, (Reach(IPV4_UNICAST, keys, attributes, path_ids),), unreach)
+            keys, path_ids = _cut(IPV4, body[end:], context, "NLRI")
+            return Update(body, context, (Reach(IPV4_UNICAST, keys, attributes, path_ids),), unreach)
     return _decode_exactly(body, context, pool, withdrawn_end, start, end)
+
+
+def _quick_multiprotocol(octets: bytes, context: CodecContext, pool: AttributePool) -> Reach | None:
+    """MP_REACH_NLRI before a block that was seen before or is an everyday one; None to look exactly.
+
+    The place of MP_REACH_NLRI is what RFC 7606 5.1 asks for.
+    """
+    flags, size = octets[0], len(octets)
+    if flags == 0x90:
+        value = 4
+        stop = 4 + (octets[2] << 8 | octets[3])
+    elif flags == 0x80:
+        value = 3
+        stop = 3 + octets[2]
+    else:
+        return None
+    codec = _CODEC_OF_OCTETS.get(octets[value : value + 3])
+    if codec is None or codec.family not in context.families:
+        return None
+    length = octets[value + 3]
+    first = value + 5 + length
+    # An attribute over the end, without NLRI, or with another next hop is the exact way's.
+    if not first < stop <= size or length not in codec.next_hop_lengths:
+        return None
+    known = pool.decoded_multiprotocol(context)
+    key = octets[value + 3 : first - 1] + octets[stop:]
+    attributes = known.get(key)
+    if attributes is None:
+        if not context.four_octet_as:
+            return None
+        attributes = quick_decoder(context.internal)(octets[stop:], octets[value + 4 : first - 1])
+        if attributes is None:
+            return None
+        known[key] = attributes
+    try:
+        if codec.family in context.add_path_receive:
+            keys, path_ids = codec.cut_add_path(octets[first:stop])
+            return Reach(codec.family, keys, attributes, path_ids)
+        return Reach(codec.family, codec.cut(octets[first:stop]), attributes)
+    except InvalidNlri:
+        return None
 
 
 def _cut(codec: NlriCodec, field: bytes, context: CodecContext, name: str) -> tuple[list[NLRI], list[int] | None]:
@@ -193,7 +250,7 @@ def _cut(codec: NlriCodec, field: bytes, context: CodecContext, name: str) -> tu
 
 
 def _unreach(field: bytes, context: CodecContext) -> tuple[Unreach, ...]:
-    """The Withdrawn Routes field; an empty one is that of an End-of-RIB marker."""
+    """What the Withdrawn Routes field withdraws; an empty one is that of an End-of-RIB marker."""
     return (Unreach(IPV4_UNICAST, *_cut(IPV4, field, context, "withdrawn routes")),) if field else (END_OF_RIB,)
 
 

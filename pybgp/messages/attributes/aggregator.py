@@ -60,4 +60,5 @@ AGGREGATOR = Attribute(
     to_json=aggregator_to_json,
     from_json=aggregator_from_json,
     malformed=Outcome.ATTRIBUTE_DISCARD,
+    pattern=rb"\x08(?!\0{4}).{8}",
 )

@@ -250,6 +250,13 @@ def as_path_to_json(value: AsPath) -> object:
     return [{"type": _JSON_NAMES[kind], "asns": list(asns)} for kind, asns in value.segments]
 
 
+def _everyday_pattern() -> bytes:
+    """No segment, or one AS_SEQUENCE with 4-octet AS numbers; the frequent lengths first.  AS 0 is not looked for."""
+    counts = sorted(range(1, 64), key=lambda count: abs(count - 4))
+    sequences = [re.escape(bytes((2 + 4 * count, _SEQUENCE, count))) + b".{%d}" % (4 * count) for count in counts]
+    return b"(?:" + b"|".join([*sequences, rb"\0"]) + b")"
+
+
 AS_PATH = Attribute(
     code=2,
     name="as_path",
@@ -260,4 +267,5 @@ AS_PATH = Attribute(
     from_json=AsPath.of,
     check=_check,
     error=MalformedASPath,
+    pattern=_everyday_pattern(),
 )

@@ -107,6 +107,8 @@ class Attribute(Generic[T]):
     check       validates without building the value, on arrival; None: `decode` is the check
     malformed   the outcome for a bad flag, length or value (RFC 7606 section 7)
     error       the RFC 4271 error for a bad value
+    pattern     regular expression of values (with the length octet before them where `length` is None) that are
+                valid without a closer look; needed beside a `check` of its own to be on the quick way (`quick.py`)
     from_external    False: discarded when an external peer sent it (RFC 7606 7.5, 7.9, 7.10)
     from_new_speaker False: discarded on a session with 4-octet AS numbers (RFC 6793 4.1)
     """
@@ -123,6 +125,7 @@ class Attribute(Generic[T]):
     check: Callable[[bytes, CodecContext], object] | None = None
     malformed: Outcome = Outcome.TREAT_AS_WITHDRAW
     error: type[ProtocolError] = OptionalAttributeError
+    pattern: bytes | None = None
     from_external: bool = True
     from_new_speaker: bool = True
 

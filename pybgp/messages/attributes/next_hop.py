@@ -50,4 +50,5 @@ NEXT_HOP = Attribute(
     length=4,
     check=_check,
     error=InvalidNextHop,
+    pattern=rb"[\x01-\xdf]...",
 )

@@ -46,4 +46,5 @@ ORIGIN = Attribute(
     length=1,
     check=_check,
     error=InvalidOrigin,
+    pattern=rb"[\0-\2]",
 )

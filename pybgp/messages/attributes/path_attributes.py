@@ -351,16 +351,16 @@ class PathAttributes:
             return known
         if four_octet_as and not classic:
             return self.block
-        parts = {code: self.block[start:stop] for _flags, code, start, _value, stop in walk(self.block)}
+        encoded = self.block if four_octet_as else self._for_old_speaker()
         if classic:
-            parts[_NEXT_HOP] = encode_tlv(NEXT_HOP.flags, _NEXT_HOP, self.next_hop)
-        if not four_octet_as:
-            self._downgrade(parts)
-        encoded = b"".join([parts[code] for code in sorted(parts)])
+            # Between the attributes of lower and of higher codes: after ORIGIN and AS_PATH.
+            at = next((start for _flags, code, start, _value, _stop in walk(encoded) if code > _NEXT_HOP), len(encoded))
+            encoded = encoded[:at] + encode_tlv(NEXT_HOP.flags, _NEXT_HOP, self.next_hop) + encoded[at:]
         self._remember(key, encoded)
         return encoded
 
-    def _downgrade(self, parts: dict[int, bytes]) -> None:
+    def _for_old_speaker(self) -> bytes:
+        parts = {code: self.block[start:stop] for _flags, code, start, _value, stop in walk(self.block)}
         aggregator = self.get(AGGREGATOR)
         path, as4_path, aggregator, as4_aggregator = split(self.as_path, aggregator)
         flags = {code: flags for flags, code, *_ in walk(self.block)}
@@ -374,6 +374,7 @@ class PathAttributes:
         if as4_aggregator is not None:
             value = AS4_AGGREGATOR.encode(as4_aggregator, _OLD_SPEAKER)
             parts[AS4_AGGREGATOR.code] = encode_tlv(AS4_AGGREGATOR.flags, AS4_AGGREGATOR.code, value)
+        return b"".join([parts[code] for code in sorted(parts)])
 
     # -- identity -----------------------------------------------------------------------------------------
 
@@ -436,6 +437,7 @@ class AttributePool:
         self.limit = limit
         # One for each of (four_octet_as, internal), since these say what a block means and whether it is valid.
         self._decoded: tuple[dict[bytes, PathAttributes], ...] = ({}, {}, {}, {})
+        self._multiprotocol: tuple[dict[bytes, PathAttributes], ...] = ({}, {}, {}, {})
         self._interned: dict[PathAttributes, PathAttributes] = {}
 
     def intern(self, attributes: PathAttributes) -> PathAttributes:
@@ -456,7 +458,14 @@ class AttributePool:
             table.clear()
         return table
 
+    def decoded_multiprotocol(self, context: CodecContext) -> dict[bytes, PathAttributes]:
+        """The same for blocks after MP_REACH_NLRI; keys are its next hop, length octet first, and the block."""
+        table = self._multiprotocol[2 * context.four_octet_as + context.internal]
+        if len(table) >= self.limit:
+            table.clear()
+        return table
+
     @property
     def size(self) -> int:
         """How much is remembered, in objects."""
-        return len(self._interned) + sum(map(len, self._decoded))
+        return len(self._interned) + sum(map(len, self._decoded + self._multiprotocol))
