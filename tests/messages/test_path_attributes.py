@@ -15,6 +15,7 @@ from pybgp.messages.attributes.aggregator import AGGREGATOR
 from pybgp.messages.attributes.as_path import AS_PATH, AsPath, Segment, SegmentType
 from pybgp.messages.attributes.atomic_aggregate import ATOMIC_AGGREGATE
 from pybgp.messages.attributes.base import Attribute, RawAttribute
+from pybgp.messages.attributes.block import NOT_IN_BLOCK
 from pybgp.messages.attributes.cluster_list import CLUSTER_LIST
 from pybgp.messages.attributes.communities import COMMUNITIES, NO_EXPORT
 from pybgp.messages.attributes.extended_communities import EXTENDED_COMMUNITIES
@@ -25,7 +26,7 @@ from pybgp.messages.attributes.mp_reach import MP_REACH, MpReach
 from pybgp.messages.attributes.next_hop import NEXT_HOP
 from pybgp.messages.attributes.origin import ORIGIN, Origin
 from pybgp.messages.attributes.originator_id import ORIGINATOR_ID
-from pybgp.messages.attributes.path_attributes import NOT_IN_BLOCK, AttributePool, PathAttributes
+from pybgp.messages.attributes.path_attributes import AttributePool, PathAttributes
 from tests.strategies import attribute_values, path_attributes
 
 IN_BLOCK = [row for row in ATTRIBUTES if row.code not in NOT_IN_BLOCK]

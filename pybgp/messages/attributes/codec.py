@@ -20,10 +20,11 @@ from pybgp.messages.attributes.aggregator import AGGREGATOR
 from pybgp.messages.attributes.as4 import AS4_AGGREGATOR, AS4_PATH, merge
 from pybgp.messages.attributes.as_path import AS_PATH, AsPath, encode_segments
 from pybgp.messages.attributes.base import Attribute, Fault, Flag, Malformed, Outcome, RawAttribute, encode_tlv
+from pybgp.messages.attributes.block import CANONICAL, NOT_IN_BLOCK
 from pybgp.messages.attributes.mp_reach import MP_REACH
 from pybgp.messages.attributes.mp_unreach import MP_UNREACH
 from pybgp.messages.attributes.next_hop import NEXT_HOP
-from pybgp.messages.attributes.path_attributes import CANONICAL, NOT_IN_BLOCK, PathAttributes
+from pybgp.messages.attributes.path_attributes import PathAttributes
 from pybgp.messages.context import CodecContext
 
 T = TypeVar("T")

@@ -9,22 +9,19 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar, overload
 
 from pybgp.messages.attributes import ROW_NAMED, ROW_OF
-from pybgp.messages.attributes.aggregator import AGGREGATOR
-from pybgp.messages.attributes.as4 import AS4_AGGREGATOR, AS4_PATH, split
-from pybgp.messages.attributes.as_path import AS_PATH, AsPath, encode_segments, measure
+from pybgp.messages.attributes.as_path import AS_PATH, AsPath, measure
 from pybgp.messages.attributes.base import (
     Attribute,
     Malformed,
     RawAttribute,
     encode_tlv,
 )
+from pybgp.messages.attributes.block import CANONICAL, NOT_IN_BLOCK, find, for_old_speaker, replaced, walk
 from pybgp.messages.attributes.cluster_list import CLUSTER_LIST
 from pybgp.messages.attributes.communities import COMMUNITIES
 from pybgp.messages.attributes.large_communities import LARGE_COMMUNITIES, LargeCommunity
 from pybgp.messages.attributes.local_pref import LOCAL_PREF
 from pybgp.messages.attributes.med import MED
-from pybgp.messages.attributes.mp_reach import MP_REACH
-from pybgp.messages.attributes.mp_unreach import MP_UNREACH
 from pybgp.messages.attributes.next_hop import NEXT_HOP
 from pybgp.messages.attributes.origin import ORIGIN, Origin
 from pybgp.messages.attributes.originator_id import ORIGINATOR_ID
@@ -33,31 +30,9 @@ from pybgp.prefix import format_address, pack_address
 
 T = TypeVar("T")
 
-# How a `block` is written, whatever the session it came from or goes to.
-CANONICAL = CodecContext(four_octet_as=True, internal=True)
-_NEW_SPEAKER = CANONICAL
-_OLD_SPEAKER = CodecContext(four_octet_as=False, internal=True)
-
 _ORIGIN, _AS_PATH, _NEXT_HOP, _MED, _LOCAL_PREF = ORIGIN.code, AS_PATH.code, NEXT_HOP.code, MED.code, LOCAL_PREF.code
 _ORIGINATOR_ID, _CLUSTER_LIST = ORIGINATOR_ID.code, CLUSTER_LIST.code
 _MANDATORY = frozenset({_ORIGIN, _AS_PATH})
-# These exist on the wire alone: as `next_hop`, as NLRI, or merged into AS_PATH and AGGREGATOR.
-NOT_IN_BLOCK = frozenset({_NEXT_HOP, MP_REACH.code, MP_UNREACH.code, AS4_PATH.code, AS4_AGGREGATOR.code})
-
-
-def walk(block: bytes) -> Iterator[tuple[int, int, int, int, int]]:
-    """(flags, code, start, start of the value, stop) of each attribute of a well-formed block."""
-    position, end = 0, len(block)
-    while position < end:
-        flags, code = block[position], block[position + 1]
-        if flags & 0x10:
-            value = position + 4
-            stop = value + (block[position + 2] << 8 | block[position + 3])
-        else:
-            value = position + 3
-            stop = value + block[position + 2]
-        yield flags, code, position, value, stop
-        position = stop
 
 
 class PathAttributes:
@@ -175,13 +150,6 @@ class PathAttributes:
 
     # -- reading ------------------------------------------------------------------------------------------
 
-    def _find(self, code: int) -> tuple[int, int] | None:
-        """Where the value of an attribute is in the block."""
-        for _flags, found, _start, value, stop in walk(self.block):
-            if found == code:
-                return value, stop
-        return None
-
     @overload
     def get(self, row: Attribute[T]) -> T | None: ...
     @overload
@@ -195,7 +163,7 @@ class PathAttributes:
             return value
         if code == _NEXT_HOP:
             return self.next_hop if len(self.next_hop) == 4 else default  # type: ignore[return-value]
-        span = self._find(code)
+        span = find(self.block, code)
         if span is None:
             return default
         value = row.decode(self.block[span[0] : span[1]], CANONICAL)
@@ -216,7 +184,7 @@ class PathAttributes:
     def __contains__(self, row: Attribute[Any]) -> bool:
         if row.code == _NEXT_HOP:
             return len(self.next_hop) == 4
-        return self._find(row.code) is not None
+        return find(self.block, row.code) is not None
 
     def items(self) -> Iterator[tuple[Attribute[Any], Any]]:
         """(row, value) of every known attribute in the block, ascending; the next hop is not among them."""
@@ -312,15 +280,10 @@ class PathAttributes:
 
     def _replaced(self, code: int, tlv: bytes, octets: bytes | None) -> "PathAttributes":
         """A copy with one TLV put in its place (none: taken out), and the field that comes from it set anew."""
-        block = self.block
-        start = stop = len(block)
-        for _flags, found, position, _value, after in walk(block):
-            if found >= code:
-                start, stop = position, after if found == code else position
-                break
-        if block[start:stop] == tlv:
+        block = replaced(self.block, code, tlv)
+        if block == self.block:
             return self
-        new = self._copy(block[:start] + tlv + block[stop:], self.next_hop)
+        new = self._copy(block, self.next_hop)
         number = None if octets is None else int.from_bytes(octets, "big") if len(octets) == 4 else None
         if code == _ORIGIN:
             new.origin = octets[0] if octets else int(Origin.INCOMPLETE)
@@ -351,30 +314,11 @@ class PathAttributes:
             return known
         if four_octet_as and not classic:
             return self.block
-        encoded = self.block if four_octet_as else self._for_old_speaker()
+        encoded = self.block if four_octet_as else for_old_speaker(self.block)
         if classic:
-            # Between the attributes of lower and of higher codes: after ORIGIN and AS_PATH.
-            at = next((start for _flags, code, start, _value, _stop in walk(encoded) if code > _NEXT_HOP), len(encoded))
-            encoded = encoded[:at] + encode_tlv(NEXT_HOP.flags, _NEXT_HOP, self.next_hop) + encoded[at:]
+            encoded = replaced(encoded, _NEXT_HOP, encode_tlv(NEXT_HOP.flags, _NEXT_HOP, self.next_hop))
         self._remember(key, encoded)
         return encoded
-
-    def _for_old_speaker(self) -> bytes:
-        parts = {code: self.block[start:stop] for _flags, code, start, _value, stop in walk(self.block)}
-        aggregator = self.get(AGGREGATOR)
-        path, as4_path, aggregator, as4_aggregator = split(self.as_path, aggregator)
-        flags = {code: flags for flags, code, *_ in walk(self.block)}
-        parts[_AS_PATH] = encode_tlv(AS_PATH.flags, _AS_PATH, encode_segments(path, 2))
-        if aggregator is not None:
-            value = AGGREGATOR.encode(aggregator, _OLD_SPEAKER)
-            parts[AGGREGATOR.code] = encode_tlv(flags[AGGREGATOR.code], AGGREGATOR.code, value)
-        if as4_path is not None:
-            value = AS4_PATH.encode(as4_path, _OLD_SPEAKER)
-            parts[AS4_PATH.code] = encode_tlv(AS4_PATH.flags, AS4_PATH.code, value)
-        if as4_aggregator is not None:
-            value = AS4_AGGREGATOR.encode(as4_aggregator, _OLD_SPEAKER)
-            parts[AS4_AGGREGATOR.code] = encode_tlv(AS4_AGGREGATOR.flags, AS4_AGGREGATOR.code, value)
-        return b"".join([parts[code] for code in sorted(parts)])
 
     # -- identity -----------------------------------------------------------------------------------------
 

@@ -13,13 +13,14 @@ from typing import Any, TypeAlias
 from pybgp.messages.attributes import ATTRIBUTES
 from pybgp.messages.attributes.as_path import AS_PATH
 from pybgp.messages.attributes.base import Attribute, accept_any
+from pybgp.messages.attributes.block import NOT_IN_BLOCK
 from pybgp.messages.attributes.cluster_list import CLUSTER_LIST
 from pybgp.messages.attributes.local_pref import LOCAL_PREF
 from pybgp.messages.attributes.med import MED
 from pybgp.messages.attributes.next_hop import NEXT_HOP
 from pybgp.messages.attributes.origin import ORIGIN
 from pybgp.messages.attributes.originator_id import ORIGINATOR_ID
-from pybgp.messages.attributes.path_attributes import NOT_IN_BLOCK, PathAttributes
+from pybgp.messages.attributes.path_attributes import PathAttributes
 
 QuickDecode: TypeAlias = Callable[[bytes, bytes | None], PathAttributes | None]
 
