@@ -132,6 +132,17 @@ def test_refresh_sends_everything_once_more(out: AdjRibOut) -> None:
     assert not out.refreshing
 
 
+def test_news_of_a_mixed_batch_is_not_repeated_by_a_refresh(out: AdjRibOut) -> None:
+    out.apply(new([A, B, C], ONE))
+    drained(out)
+    out.refresh()
+    out.apply(new([A, B], TWO))
+    out.apply(new([A], ONE))
+    assert out.pending == 4  # B as news, and three that the refresh asked for
+    assert drained(out) == [(2, [B]), (1, [C, A])]
+    assert out.pending == 0
+
+
 def test_reset_forgets_what_the_peer_held(out: AdjRibOut) -> None:
     out.apply(new([A, B], ONE))
     out.drain(1)
