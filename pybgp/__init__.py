@@ -96,6 +96,7 @@ __all__ = [
     "State",
     "Step",
     "Verdict",
+    "__version__",
     "accept",
     "accept_all",
     "chain",

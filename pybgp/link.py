@@ -44,7 +44,7 @@ class Link:
     async def _connect(self) -> None:
         config = self.peer.config
         try:
-            async with asyncio.timeout(config.connect_timeout):
+            async with asyncio.timeout(config.connect_timeout + 1):  # the session's own timer comes first
                 await connect(
                     self,
                     self._shell.buffer,

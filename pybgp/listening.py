@@ -32,6 +32,7 @@ class Door:
         port: int,
         welcome: Welcome,
         clock: Callable[[], float],
+        soon: Callable[[], None],
     ) -> None:
         self.listeners: list[Listener] = []
         self.leaving: set[Connection] = set()
@@ -41,6 +42,7 @@ class Door:
         self._port = port
         self._welcome = welcome
         self._clock = clock
+        self._soon = soon
         self._by_address: dict[tuple[bytes, int], Peer] = {}
 
     async def open(self) -> None:
@@ -83,6 +85,7 @@ class Door:
 
     def connection_made(self, connection: Connection) -> None:
         now = self._clock()
+        self._soon()
         peer = self._find(connection)
         if peer is None:
             who = connection.remote_address

@@ -36,7 +36,7 @@ class Shell:
         self.router = router
         self.buffer = ReadBuffer()
         self.readers: WeakSet[Batches | Events] = WeakSet()
-        self._door = Door(router, self.buffer, addresses, port, self._welcome, self.now)
+        self._door = Door(router, self.buffer, addresses, port, self._welcome, self.now, self.soon)
         self._journal = Journal()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False

@@ -169,8 +169,6 @@ class Speaker:
         peer = self._peer(address)
         policies = {name: fields.pop(name, KEEP) for name in ("import_policy", "export_policy")}
         current = {name: getattr(peer.config, name) for name in PeerConfig.names()}
-        if fields.get("address", address) != address:
-            raise ConfigurationError("address: a peer's address cannot change; remove it and add the new one")
         config = _config(**{**current, **fields})
         self._router.change_peer(peer, config, **policies, now=self._shell.now_if_running())
         self._shell.secure()
@@ -205,7 +203,7 @@ class Speaker:
         """Originate a route, or change one. `next_hop` is an address, or "self": the local address of each
         session. `attributes` as for `PathAttributes.build`: `med=…`, `communities=…`, …
 
-        Raises ValueError, and TypeError for an unknown attribute name.
+        Raises ValueError for what is no prefix, no address or no attribute.
         """
         self.announce_many((prefix,), PathAttributes.build(**attributes), next_hop=next_hop)
 

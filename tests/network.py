@@ -229,7 +229,8 @@ class Net:
                 self.random.shuffle(steps)
                 worked |= any(step() for step in steps)  # one at a time, in any order
             else:
-                worked |= any([step() for step in steps])
+                done = [step() for step in steps]
+                worked |= any(done)
             if not worked:
                 return
         raise AssertionError("the routers never come to rest")
