@@ -17,11 +17,13 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("fsm", "rib"),
     ("policy", "session", "happenings"),
     ("peer", "router", "events", "exchange", "exchanges", "graceful_restart", "jobs", "tables"),
-    ("transport", "tcp_options", "speaker", "subscription", "snapshot", "pacing")
-    + ("journal", "link", "listening", "shell"),
+    (
+        *("transport", "tcp_options", "speaker", "subscription", "snapshot", "pacing"),
+        *("journal", "link", "listening", "shell"),
+    ),
     ("app", "__main__"),
 )
-IO = {"asyncio", "socket", "select", "selectors", "ssl", "time", "os", "random", "threading", "subprocess", "logging"}
+IO = {"asyncio", "socket", "select", "selectors", "ssl", "time", "os", "random", "threading", "subprocess"}
 FIRST_WITH_IO = 5
 THIRD_PARTY = {
     "netaddr": {"pybgp/prefix.py", "calico_route"},
@@ -102,6 +104,16 @@ def test_other_packages_stay_at_their_edge(path: Path) -> None:
 def test_a_file_stays_one_thing(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 500
     assert path.stem not in {"utils", "util", "helpers", "manager", "common", "misc"}
+
+
+@pytest.mark.parametrize("path", files("pybgp"), ids=module_of)
+def test_a_library_leaves_the_log_to_the_program(path: Path) -> None:
+    """It may write to its loggers; handlers, levels and formats are the program's."""
+    if layer(module_of(path)) == len(LAYERS) - 1:
+        return
+    assert "logging.config" not in imports(path)
+    names = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
+    assert not names & {"basicConfig", "dictConfig", "fileConfig", "addHandler", "setLevel"}
 
 
 def test_no_type_checking_imports() -> None:

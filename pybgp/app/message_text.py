@@ -14,7 +14,7 @@ def message_text(value: dict[str, Any]) -> str:
     kind = str(value.get("type", "")).upper()
     if "error" in value:
         error = value["error"]
-        words = f"{error['name']} ({error['code']}/{error['subcode']}): {error['reason']}"
+        words = f"{error['name']} ({error['code']}/{error['subcode']}): {_brief(error['reason'])}"
         lines.append(f"ERROR {kind + ': ' if kind else ''}{words}")
         if error["data"]:
             lines.append(f"  data {error['data']}")

@@ -65,7 +65,7 @@ class Table:
             return default
         value = self.values[key]
         kinds = kind if isinstance(kind, tuple) else (kind,)
-        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds and object not in kinds):
             words = {str: "a text", int: "a whole number", bool: "true or false", list: "a list", dict: "a table"}
             self.problem(key, f"must be {' or '.join(words.get(k, k.__name__) for k in kinds)}, not {value!r}")
             return default

@@ -28,7 +28,7 @@ MINIMUM_LENGTH = {
     MessageType.UPDATE: 23,
     MessageType.NOTIFICATION: 21,
     MessageType.KEEPALIVE: 19,
-    MessageType.ROUTE_REFRESH: 23,
+    MessageType.ROUTE_REFRESH: HEADER_LENGTH,  # 23, but RFC 7313 section 5 has an error of its own for that
 }
 _NEVER_EXTENDED = (MessageType.OPEN, MessageType.KEEPALIVE)  # RFC 8654, section 4
 

@@ -88,8 +88,10 @@ def _encode_parameters(message: Open) -> bytes:
     if not message.capabilities:
         return b"\0"
     value = encode_capabilities(message.capabilities)
-    if len(value) + 2 < _EXTENDED:
+    if len(value) + 2 <= 255:
         return bytes((len(value) + 2, CAPABILITIES_PARAMETER, len(value))) + value
+    if len(value) + 3 > 0xFFFF:
+        raise ValueError(f"capabilities of {len(value)} octets do not fit into one OPEN")
     header = struct.pack("!BBHBH", _EXTENDED, _EXTENDED, len(value) + 3, CAPABILITIES_PARAMETER, len(value))
     return header + value
 

@@ -17,7 +17,7 @@ from pybgp.errors import (
 )
 from pybgp.family import IPV6_UNICAST, Family
 from pybgp.messages import CodecContext, Keepalive, Notification, RouteRefresh, decode_message, encode_message
-from pybgp.messages.framing import frame
+from pybgp.messages.framing import Framer, frame
 
 CONTEXT = CodecContext()
 octet = st.integers(0, 255)
@@ -88,12 +88,13 @@ def test_route_refresh_octets() -> None:
     assert encode_message(RouteRefresh(IPV6_UNICAST, 1), CONTEXT)[19:] == b"\0\x02\x01\x01"
 
 
-@pytest.mark.parametrize("body", [b"\0\x01\0", b"\0\x01\x01\x01x", b"\0\x01\x02\x01x"])
+@pytest.mark.parametrize("body", [b"", b"\0\x01\0", b"\0\x01\x01\x01x", b"\0\x01\x02\x01x"])
 def test_route_refresh_of_a_wrong_length(body: bytes) -> None:
     """RFC 7313 section 5: the whole message is the data."""
     with pytest.raises(InvalidRouteRefreshLength) as caught:
         decode_message(5, body, CONTEXT)
     assert caught.value.data == frame(5, body)
+    assert Framer().feed(frame(5, body)) == [(5, body)], "the header alone is no reason to refuse it"
 
 
 def test_a_message_longer_than_the_session_allows() -> None:

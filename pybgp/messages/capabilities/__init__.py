@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Sequence
 
 from pybgp.errors import OpenMessageError
@@ -87,10 +88,16 @@ def decode_capabilities(value: bytes) -> list[Capability]:
 
 
 def encode_capabilities(capabilities: Sequence[Capability]) -> bytes:
-    """The value of one optional parameter with these capabilities. Raises ValueError where one has over 255 octets."""
+    """The value of one optional parameter with these capabilities.
+
+    Raises ValueError where one has over 255 octets, or a number that does not fit its field.
+    """
     parts = []
     for capability in capabilities:
-        data = capability.encode()
+        try:
+            data = capability.encode()
+        except (struct.error, OverflowError) as error:
+            raise ValueError(f"{capability} does not fit its fields: {error}") from None
         if len(data) > 255:
             raise ValueError(f"capability {capability.code} has {len(data)} octets, and 255 is the most")
         parts.append(bytes((capability.code, len(data))) + data)

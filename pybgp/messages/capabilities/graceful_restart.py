@@ -39,7 +39,9 @@ class GracefulRestart:
         return cls(first & _TIME, families, bool(first & _RESTARTING), bool(first & _NOTIFICATION))
 
     def encode(self) -> bytes:
-        first = self.restart_time & _TIME
+        if not 0 <= self.restart_time <= _TIME:
+            raise ValueError(f"restart_time: {self.restart_time} s, and 0 to {_TIME} fit its 12 bits")
+        first = self.restart_time
         first |= _RESTARTING * self.restarting | _NOTIFICATION * self.notification
         families = [_FAMILY.pack(family.afi, family.safi, _FORWARDING * kept) for family, kept in self.families]
         return first.to_bytes(2) + b"".join(families)
