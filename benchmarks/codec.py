@@ -1,6 +1,6 @@
 """How fast UPDATEs are decoded and encoded, in prefixes a second on one core.
 
-    python benchmarks/codec.py [--json] [--rounds N]
+    python -m benchmarks.codec [--json] [--rounds N] [--prefixes N]
 
 Feeds: `packed /32` (one attribute set, full messages), `internet` (random IPv4 prefixes of the lengths of the
 global table, an attribute set for each 6 or so, AS paths and communities of the usual sizes), `ipv6` (the same

@@ -13,7 +13,7 @@ from pybgp.messages.attributes.aggregator import AGGREGATOR, Aggregator
 from pybgp.messages.attributes.as4 import AS4_AGGREGATOR, AS4_PATH
 from pybgp.messages.attributes.as_path import AS_PATH, AsPath, Segment, SegmentType
 from pybgp.messages.attributes.atomic_aggregate import ATOMIC_AGGREGATE
-from pybgp.messages.attributes.base import Attribute, Flag, RawAttribute
+from pybgp.messages.attributes.base import Attribute, Flag, Malformed, RawAttribute
 from pybgp.messages.attributes.cluster_list import CLUSTER_LIST
 from pybgp.messages.attributes.communities import COMMUNITIES
 from pybgp.messages.attributes.extended_communities import EXTENDED_COMMUNITIES
@@ -121,7 +121,27 @@ def attribute_values(row: Attribute[Any], *, four_octet_as: bool = True) -> Sear
         AS4_AGGREGATOR.code: aggregators,
         LARGE_COMMUNITIES.code: _tuples(st.tuples(uint32s, uint32s, uint32s)),
     }
-    return values[row.code]
+    return values[row.code] if row.code in values else _any_values(row)
+
+
+def _any_values(row: Attribute[Any]) -> SearchStrategy[Any]:
+    """Values of a row that has no strategy of its own yet: those of octets that it decodes."""
+    if row.length is not None:
+        octets = st.binary(min_size=row.length, max_size=row.length)
+    elif row.multiple is not None:
+        item = st.binary(min_size=row.multiple, max_size=row.multiple)
+        octets = st.lists(item, min_size=1, max_size=4).map(b"".join)
+    else:
+        octets = st.binary(max_size=20)
+
+    def valid(value: bytes) -> bool:
+        try:
+            row.decode(value, CodecContext(four_octet_as=True, internal=True))
+        except Malformed:
+            return False
+        return True
+
+    return octets.filter(valid).map(lambda value: row.decode(value, CodecContext(four_octet_as=True, internal=True)))
 
 
 @st.composite

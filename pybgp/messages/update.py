@@ -187,7 +187,7 @@ def decode_update(body: bytes, context: CodecContext, pool: AttributePool) -> Up
         if attributes is None and context.four_octet_as:
             attributes = quick_decoder(context.internal)(octets, None)
             if attributes is not None:
-                known[octets] = attributes
+                pool.remember(known, octets, attributes)
         if attributes is not None and (attributes.next_hop or end == size):
             unreach = _unreach(body[2:withdrawn_end], context) if withdrawn_end > 2 else ()
             if end == size:
@@ -228,7 +228,7 @@ def _quick_multiprotocol(octets: bytes, context: CodecContext, pool: AttributePo
         attributes = quick_decoder(context.internal)(octets[stop:], octets[value + 4 : first - 1])
         if attributes is None:
             return None
-        known[key] = attributes
+        pool.remember(known, key, attributes)
     try:
         if codec.family in context.add_path_receive:
             keys, path_ids = codec.cut_add_path(octets[first:stop])
@@ -289,7 +289,7 @@ def _decode_exactly(
         unreach += [Unreach(family, keys, path_ids) for family, _next_hop, keys, path_ids in reach]
         return Update(body, context, (), tuple(unreach), tuple(faults))
     if announces and not faults and block.present.isdisjoint(_MP_CODES):
-        attributes = pool.decoded(context).setdefault(octets, attributes)
+        pool.remember(pool.decoded(context), octets, attributes)
     announced = tuple(
         Reach(
             family,

@@ -27,7 +27,7 @@ from pybgp.messages.attributes.next_hop import NEXT_HOP
 from pybgp.messages.attributes.origin import ORIGIN, Origin
 from pybgp.messages.attributes.originator_id import ORIGINATOR_ID
 from pybgp.messages.attributes.path_attributes import AttributePool, PathAttributes
-from tests.strategies import attribute_values, path_attributes
+from tests.strategies import asns, attribute_values, path_attributes
 
 IN_BLOCK = [row for row in ATTRIBUTES if row.code not in NOT_IN_BLOCK]
 FIELDS = (
@@ -235,6 +235,30 @@ def test_a_long_attribute_has_a_long_length_field() -> None:
     assert len(attributes.communities) == 199
     assert_consistent(attributes)
     assert_consistent(attributes.with_(COMMUNITIES, (1,)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(path_attributes(), asns())
+def test_prepending_without_building_the_path(attributes: PathAttributes, asn: int) -> None:
+    prepended = attributes.prepend(asn)
+    assert prepended == attributes.with_(AS_PATH, attributes.as_path.prepend(asn))
+    assert_consistent(prepended)
+
+
+def test_prepending_to_a_full_segment() -> None:
+    attributes = PathAttributes.build(as_path=[65001] * 255).prepend(65002)
+    assert [len(segment.asns) for segment in attributes.as_path.segments] == [1, 255]
+    assert_consistent(attributes)
+    for bad in (0, -1, 1 << 32):
+        with pytest.raises(ValueError, match="AS number"):
+            attributes.prepend(bad)
+
+
+def test_a_pool_does_not_remember_large_blocks() -> None:
+    pool = AttributePool()
+    large = PathAttributes.build(communities=range(1, 1000))
+    assert pool.intern(large) is large
+    assert pool.size == 0
 
 
 def test_equality() -> None:

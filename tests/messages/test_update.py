@@ -242,6 +242,15 @@ def test_a_block_seen_before_gives_the_same_object() -> None:
     assert first.attributes is second.attributes
 
 
+def test_a_pool_stays_small_whatever_comes() -> None:
+    pool = AttributePool(limit=10)
+    for number in range(100):
+        decode(GOOD + f"800404{number:08x}", "18cb0071", pool=pool)
+        decode(WITHOUT_NEXT_HOP + f"800404{number:08x}" + mp_reach("000201", V6_HOP, "20 20010db8"), pool=pool)
+        decode(mp_reach("000201", V6_HOP, "20 20010db8") + WITHOUT_NEXT_HOP + f"800404{number:08x}", pool=pool)
+        assert pool.size <= 40
+
+
 def test_a_pool_knows_what_sessions_mean_by_a_block() -> None:
     """The same octets mean other things, or are wrong, on other sessions of the speaker."""
     pool = AttributePool()

@@ -97,7 +97,7 @@ def accept_any(_value: bytes, _context: CodecContext) -> None:
 class Attribute(Generic[T]):
     """One row of the table of path attributes.
 
-    decode      octets to value; raises `Malformed`, nothing else
+    decode      octets that have the `length`, or are a `multiple`, to a value; raises `Malformed`, nothing else
     encode      value to octets; ValueError for a value that cannot be encoded.  Gives back the same octets
                 for what `decode` made, in the same context
     to_json, from_json   value to plain JSON and back.  `from_json` also takes the value itself, and text or

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar, overload
 
 from pybgp.messages.attributes import ROW_NAMED, ROW_OF
-from pybgp.messages.attributes.as_path import AS_PATH, AsPath, measure
+from pybgp.messages.attributes.as_path import AS_PATH, AsPath, SegmentType, measure
 from pybgp.messages.attributes.base import (
     Attribute,
     Malformed,
@@ -257,6 +257,22 @@ class PathAttributes:
             raise ValueError(f"{row.name} is mandatory")
         return self._replaced(row.code, b"", None)
 
+    def prepend(self, asn: int) -> "PathAttributes":
+        """A copy with an AS number in front of the AS_PATH, as `AsPath.prepend`, without building the path."""
+        if not 0 < asn <= 0xFFFFFFFF:
+            raise ValueError(f"an AS number is an integer from 1 to 4294967295, not {asn!r}")
+        span = find(self.block, _AS_PATH)
+        value = b"" if span is None else self.block[span[0] : span[1]]
+        if value and value[0] == SegmentType.AS_SEQUENCE and value[1] < 255:
+            value = bytes((value[0], value[1] + 1)) + asn.to_bytes(4, "big") + value[2:]
+        else:
+            value = bytes((SegmentType.AS_SEQUENCE, 1)) + asn.to_bytes(4, "big") + value
+        tlv = encode_tlv(AS_PATH.flags, _AS_PATH, value)
+        new = self._copy(replaced(self.block, _AS_PATH, tlv), self.next_hop)
+        new.as_path_length += 1
+        new.neighbor_as = asn
+        return new
+
     def with_next_hop(self, next_hop: bytes) -> "PathAttributes":
         """A copy with another next hop: 4, 16 or 32 octets, or none; ValueError otherwise."""
         if next_hop == self.next_hop:
@@ -371,9 +387,12 @@ def _pack_next_hop(next_hop: str | bytes | None) -> bytes:
 class AttributePool:
     """Bounded memory of one speaker: attribute blocks seen before, and one object for equal sets.
 
-    Bounded by forgetting everything at once at `limit`: a block that comes again is decoded again, nothing
-    depends on what is remembered.
+    Bounded by forgetting everything at once at `limit`, and by never remembering large blocks: a block that comes
+    again is decoded again, nothing depends on what is remembered.
     """
+
+    # Octets of a block that is worth remembering; beyond it a hostile peer could fill the memory.
+    LARGEST = 1024
 
     def __init__(self, limit: int = 8192) -> None:
         if limit < 1:
@@ -385,29 +404,31 @@ class AttributePool:
         self._interned: dict[PathAttributes, PathAttributes] = {}
 
     def intern(self, attributes: PathAttributes) -> PathAttributes:
-        """The one object that stands for all equal to `attributes`."""
+        """The one object that stands for all equal to `attributes`, as long as it is remembered."""
         interned = self._interned
         known = interned.get(attributes)
         if known is not None:
             return known
-        if len(interned) >= self.limit:
-            interned.clear()
-        interned[attributes] = attributes
+        if len(attributes.block) <= self.LARGEST:
+            if len(interned) >= self.limit:
+                interned.clear()
+            interned[attributes] = attributes
         return attributes
+
+    def remember(self, table: dict[bytes, PathAttributes], key: bytes, attributes: PathAttributes) -> None:
+        """Into one of the two tables below."""
+        if len(key) <= self.LARGEST:
+            if len(table) >= self.limit:
+                table.clear()
+            table[key] = attributes
 
     def decoded(self, context: CodecContext) -> dict[bytes, PathAttributes]:
         """Attribute blocks of the wire, without MP attributes and without any fault, and what they mean."""
-        table = self._decoded[2 * context.four_octet_as + context.internal]
-        if len(table) >= self.limit:
-            table.clear()
-        return table
+        return self._decoded[2 * context.four_octet_as + context.internal]
 
     def decoded_multiprotocol(self, context: CodecContext) -> dict[bytes, PathAttributes]:
         """The same for blocks after MP_REACH_NLRI; keys are its next hop, length octet first, and the block."""
-        table = self._multiprotocol[2 * context.four_octet_as + context.internal]
-        if len(table) >= self.limit:
-            table.clear()
-        return table
+        return self._multiprotocol[2 * context.four_octet_as + context.internal]
 
     @property
     def size(self) -> int:
