@@ -8,35 +8,31 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
-from .contest import Contest
-from .fib import Fib, Work
-from .netlink import NLM_F_REPLACE, Event, LinkEvent, RouteEvent
+from .fib import LINGER, Fib
 from .problem import Problem, Reporter
 from .reader import Reader
-from .resolver import TRACKED_MAXIMUM, Resolver
+from .resolver import TRACKED_MAXIMUM
 from .route import (
-    IPV4,
-    IPV6,
     MAIN_TABLE,
     PLAIN,
     PROTOCOL_BIRD,
     RouteOptions,
     RouteSpec,
-    host_nlri,
-    prefix_text,
     protocol_name,
 )
 from .snapshot import KernelSnapshot
 from .socket import KernelError, MonitorSocket, Overrun, in_namespace
-from .surroundings import Surroundings
+from .state import State
 from .timers import Timers
 from .words import route_text
+from .work import Work
 from .writer import Answers, Writer
 
 logger = logging.getLogger("calico_route.kernel")
 
 SLICE = 2000  # destinations planned in one go: about 2 ms, then the event loop has its turn
 KERNEL_LOSS = 0.05  # seconds to let a link going down tell the whole story before routes are put back
+INLINE = 32  # routes written without the detour of a thread: quicker than handing them over
 RETRY_FIRST, RETRY_LAST = 1.0, 30.0
 REPORT_AFTER = 0.5  # seconds of quiet before the log tells what is kept out
 LOOK_AFTER = 1.0  # seconds from an event that can have changed routes in silence to a full look
@@ -70,15 +66,9 @@ class Kernel:
         self.adopted: Mapping[tuple[int, bytes], RouteSpec] = {}
         self._netns = netns
         self._monitor_buffer = monitor_buffer
-        self._here = Surroundings()
-        self._fibs = {afi: Fib(afi, self._here, metric) for afi in (IPV4, IPV6)}
-        self._resolver = Resolver(
-            self._here,
-            lambda afi, nlri: self._fibs[afi].learned(nlri),
-            lambda afi: self._fibs[afi].lengths,
-        )
-        for fib in self._fibs.values():
-            fib.resolver = self._resolver
+        self._state = State(table, protocol, metric)
+        self._here = self._state.here
+        self._fibs = self._state.fibs
         self._reader = Reader(table, protocol, netns)
         self._writer = Writer(table, protocol, netns)
         self._monitor: MonitorSocket | None = None
@@ -86,11 +76,8 @@ class Kernel:
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._timers = Timers()
-        self._contest = Contest()
         self._reporter = Reporter()
-        self._lost_to_kernel: dict[tuple[int, bytes], None] = {}
         self._retry_delay = RETRY_FIRST
-        self._protected: set[bytes] = set()
         self._closed = False
         self._listening = False
         self.looks = 0  # full looks taken, for status
@@ -151,14 +138,14 @@ class Kernel:
         in the background, see `flush`.
         """
         self._fibs[afi].want(nlri, next_hops, options)
-        touched = self._resolver.touched(afi, nlri)
+        touched = self._state.resolver.touched(afi, nlri)
         if touched:
             self._follow(touched)
         self._kick()
 
     async def flush(self) -> None:
         """Return when everything wanted so far is in the kernel, or known not to go in."""
-        while self._lock.locked() or any(fib.dirty for fib in self._fibs.values()):
+        while self._lock.locked() or self._state.dirty:
             await self._slice()  # waits for one that is under way
 
     def begin_grace(self) -> None:
@@ -186,23 +173,23 @@ class Kernel:
 
     def resolve(self, next_hop: bytes) -> int | None:
         """The interior cost of a next hop (0: on a link, else the metric on the way), None: unreachable."""
-        if len(self._resolver) > TRACKED_MAXIMUM:
-            self._prune()
-        return self._resolver.resolve(next_hop).cost
+        if len(self._state.resolver) > TRACKED_MAXIMUM:
+            self._state.prune()
+            self._call(self.on_next_hops_changed, None)
+        cost = self._state.resolver.resolve(next_hop).cost
+        self._state.touch_guards()
+        return cost
 
     def why_unreachable(self, next_hop: bytes) -> str:
         """Why `resolve` gives None, in words; "" where it does not."""
-        return self._resolver.resolve(next_hop).reason
+        return self._state.resolver.resolve(next_hop).reason
 
     def protect(self, addresses: Iterable[bytes]) -> None:
         """Addresses (of other hosts) that no learned route may lead off the link that they are on.
 
         The next hops of learned routes are protected anyway.
         """
-        self._protected = set(addresses)
-        for address in self._protected:
-            self._resolver.resolve(address)
-        self._touch_guards()
+        self._state.protect(addresses)
         self._kick()
 
     def link_routes(self, prefix: str | None = None) -> dict[tuple[int, bytes], str]:
@@ -230,9 +217,7 @@ class Kernel:
 
     def problems(self) -> list[Problem]:
         """Every destination that is not in the kernel as wanted, or that somebody else contests."""
-        found = [problem for fib in self._fibs.values() for problem in fib.problems()]
-        contested = self._contest.shown(asyncio.get_running_loop().time())
-        return found + [Problem(afi, nlri, *reason) for (afi, nlri), reason in contested.items()]
+        return self._state.problems(asyncio.get_running_loop().time())
 
     def describe(self, afi: int, nlri: bytes) -> str | None:
         """A route of ours as `ip route` shows it, None where there is none."""
@@ -267,10 +252,11 @@ class Kernel:
             loop = asyncio.get_running_loop()
             for fib in self._fibs.values():
                 works = fib.plan(SLICE, loop.time())
+                self._state.touch_guards()
                 if works:
                     await self._carry_out(fib, works)
                 if fib.lingering:
-                    self._expire()
+                    self._timers.later("expire", LINGER, self._expire)
                 if fib.failed:
                     self._timers.later("retry", self._retry_delay, self._retry)
             self._timers.later("report", REPORT_AFTER, self._report)
@@ -281,7 +267,7 @@ class Kernel:
         answers: Answers = {}
         lost = False
         try:
-            if len(batches) == 1:
+            if sum(len(work.nlri) for work in works) <= INLINE:
                 answers = self._writer.write(batches)
             else:
                 self._listen(False)  # events are taken in between writes, never during one
@@ -321,119 +307,39 @@ class Kernel:
         except Overrun:
             self._look_soon("messages of the kernel were lost", 0.0)
             return
-        if events:
-            self._take_in(events)
-
-    def _take_in(self, events: list[Event]) -> None:
-        here = self._here
-        asked: set[bytes] = set()
-        links: set[int] = set()
-        workloads = False
-        for event in events:
-            if isinstance(event, RouteEvent):
-                route = event.route
-                if route.table != self.table or route.flags:
-                    continue
-                fib = self._fibs[event.afi]
-                if route.protocol == self.protocol and not route.tos:
-                    self._ours_changed(fib, event)
-                    continue
-                here.apply_route(event)
-                if event.present and event.flags & NLM_F_REPLACE:
-                    fib.displaced(event.nlri, route.spec.metric)
-                fib.touch((event.nlri,))
-                asked |= self._resolver.touched(event.afi, (event.nlri,))
-                workloads |= route.spec.connected and event.nlri[0] in (32, 128)
-            elif isinstance(event, LinkEvent):
-                links.add(event.link.ifindex)
-                if here.apply_link(event):
-                    self._link_down()
-            else:
-                here.apply_address(event)
-                asked.add(event.address.address)
-                self._fibs[event.address.afi].touch((host_nlri(event.address.address),))
-        if links:
-            asked |= self._resolver.on_links(links)
-            for fib in self._fibs.values():
-                for name in {here.name(index) for index in links}:
-                    fib.device_changed(name)
+        if not events:
+            return
+        effects = self._state.take_in(events, asyncio.get_running_loop().time())
+        if effects.next_hops:
+            self._call(self.on_next_hops_changed, effects.next_hops)
+        if effects.links:
             self._call(self.on_links_changed)
-        if links or workloads:
+        if effects.workloads:
             self._call(self.on_workloads_changed)
-        self._follow(asked)
-        if any(fib.dirty for fib in self._fibs.values()):
-            self._kick()
-
-    def _ours_changed(self, fib: Fib, event: RouteEvent) -> None:
-        spec = event.route.spec
-        if event.present:
-            if event.flags & NLM_F_REPLACE:
-                self._here.forget_slot(event.afi, event.nlri, spec.metric)
-            harmed = fib.appeared(event.nlri, spec)
-        else:
-            harmed = fib.vanished(event.nlri, spec)
-        if not harmed:
-            return
-        if not event.port:  # the kernel itself, because a link goes down: the rest of the story follows
-            self._lost_to_kernel[event.afi, event.nlri] = None
-            self._timers.later("kernel-loss", KERNEL_LOSS, self._put_back_kernel_loss)
-            return
-        now = asyncio.get_running_loop().time()
-        wait = self._contest.note(event.afi, event.nlri, event.present, event.port, now)
-        self._timers.later("insist", wait, self._put_back)
-
-    def _put_back(self) -> None:
-        places = self._contest.take(asyncio.get_running_loop().time())
-        words = "; ".join(dict.fromkeys(reason.text for reason in places.values()))
-        first = next(iter(places), None)
-        if first is not None:
-            more = f" and {len(places) - 1} more" if len(places) > 1 else ""
-            logger.warning("%s%s %s", prefix_text(*first), more, words)
-        self._touch_all(places)
-
-    def _put_back_kernel_loss(self) -> None:
-        places, self._lost_to_kernel = self._lost_to_kernel, {}
-        self._touch_all(places)
-
-    def _touch_all(self, places: Iterable[tuple[int, bytes]]) -> None:
-        for afi, nlri in places:
-            self._fibs[afi].touch((nlri,))
+        if effects.put_back_in is not None:
+            self._timers.later("put back", effects.put_back_in, self._put_back)
+        if effects.kernel_loss:
+            self._timers.later("kernel loss", KERNEL_LOSS, self._put_back_kernel_loss)
+        if effects.link_down:
+            self._look_soon("a link went down")
         self._kick()
 
-    def _link_down(self) -> None:
-        for fib in self._fibs.values():
-            fib.links_down()
-        self._look_soon("a link went down")
+    def _put_back(self) -> None:
+        problems = self._state.put_back(asyncio.get_running_loop().time())
+        if problems:
+            more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
+            words = "; ".join(dict.fromkeys(problem.text for problem in problems))
+            logger.warning("%s%s %s", problems[0].prefix, more, words)
+        self._kick()
 
-    def _follow(self, asked: set[bytes]) -> None:
-        """Resolve these next hops again, then those that depend on the routes over them, and so on."""
-        every: set[bytes] = set()
-        for _ in range(16):
-            changed, costs = self._resolver.refresh(asked)
-            if not changed:
-                break
-            every |= costs
-            asked = set()
-            for afi, fib in self._fibs.items():
-                affected = fib.next_hops_changed(changed)
-                if affected:
-                    asked |= self._resolver.touched(afi, affected)
-        self._touch_guards()
-        if every and self.on_next_hops_changed is not None:
-            self._call(self.on_next_hops_changed, every)
+    def _put_back_kernel_loss(self) -> None:
+        self._state.put_back_kernel_loss()
+        self._kick()
 
-    def _touch_guards(self) -> None:
-        for afi, nlri in self._resolver.guards_changed:
-            self._fibs[afi].touch((nlri,))
-        self._resolver.guards_changed.clear()
-
-    def _prune(self) -> None:
-        wanted = set(self._protected)
-        for fib in self._fibs.values():
-            wanted |= fib.next_hops()
-        self._resolver.prune(wanted)
-        if self.on_next_hops_changed is not None:
-            self._call(self.on_next_hops_changed, None)
+    def _follow(self, next_hops: set[bytes]) -> None:
+        changed = self._state.follow(next_hops)
+        if changed:
+            self._call(self.on_next_hops_changed, changed)
 
     def _call(self, callback: Callable[..., None] | None, *arguments: object) -> None:
         """Later in this turn of the loop, so that what a callback does never meets half-taken-in events."""
@@ -452,16 +358,16 @@ class Kernel:
     async def _look(self) -> int:
         self.looks += 1
         listening = self._listening
-        self._listen(False)
+        self._listen(False)  # what happens meanwhile is taken in afterwards
+        wrong = 0
         try:
             look = await self._reader.look()
+            for part in self._state.show(look):
+                wrong += part
+                await asyncio.sleep(0)
         finally:
-            self._listen(listening)
-        look.show(self._here)
-        wrong = sum(fib.found(look.ours[afi]) for afi, fib in self._fibs.items())
-        for fib in self._fibs.values():
-            fib.touch([nlri for nlri in fib.reasons if nlri not in fib.failed])
-        self._follow(self._resolver.known())
+            self._listen(listening and not self._closed)
+        self._follow(self._state.resolver.known())
         self._call(self.on_links_changed)
         self._call(self.on_workloads_changed)
         self._kick()
@@ -489,8 +395,7 @@ class Kernel:
         deadlines = [d for fib in self._fibs.values() if (d := fib.expire(now)) is not None]
         if deadlines:
             self._timers.later("expire", min(deadlines) - now + 0.001, self._expire)
-        if any(fib.dirty for fib in self._fibs.values()):
-            self._kick()
+        self._kick()
 
     def _retry(self) -> None:
         again = sum(fib.retry() for fib in self._fibs.values())
@@ -498,7 +403,7 @@ class Kernel:
         self._kick()
 
     def _report(self) -> None:
-        if any(fib.dirty for fib in self._fibs.values()):
+        if self._state.dirty:
             self._timers.later("report", REPORT_AFTER, self._report)
         else:
             self._reporter.report([problem for fib in self._fibs.values() for problem in fib.problems()])

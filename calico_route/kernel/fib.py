@@ -8,9 +8,7 @@ a lost or doubled event can't hurt, and the last of several wishes for a destina
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import IntEnum
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -27,15 +25,9 @@ from .problem import (
 from .resolver import NO_CARRIER_COST, Resolver
 from .route import IPV6, IPV6_DEFAULT_METRIC, PLAIN, NextHop, RouteOptions, RouteSpec, RouteType
 from .surroundings import Surroundings
+from .work import Op, Work, Works, bare
 
 LINGER = 0.2  # seconds that a route outlives its next hop, for BGP to name another: then no hole appears
-
-
-class Op(IntEnum):
-    ADD = 0  # nothing of ours is there: refused where somebody else's is
-    REPLACE = 1
-    DELETE = 2
-    DELETE_EXACT = 3  # names the next hops: one of several routes that we have for a destination
 
 
 class Wish(NamedTuple):
@@ -43,15 +35,6 @@ class Wish(NamedTuple):
 
     next_hops: tuple[bytes, ...]
     options: RouteOptions = PLAIN
-
-
-@dataclass(slots=True)
-class Work:
-    """Messages of one kind for destinations of one prefix length."""
-
-    op: Op
-    spec: RouteSpec
-    nlri: list[bytes] = field(default_factory=list)
 
 
 _DAMAGED = RouteSpec(extra=b"damaged")  # ours, but no longer as we made it
@@ -76,6 +59,7 @@ class Fib:
         self.lengths: dict[int, int] = {}
         self._lost: set[bytes] = set()  # gone from the kernel without our doing
         self._overdue: set[bytes] = set()
+        self._graced = False  # since the last full look began
         self._specs: dict[RouteSpec, RouteSpec] = {}
         self._wishes: dict[Wish, Wish] = {}
         self._resolved: dict[Wish, RouteSpec | Reason] = {}
@@ -110,8 +94,9 @@ class Fib:
         """These next hops resolve otherwise than before; gives the destinations that go over them."""
         return self._rethink({wish for wish in self._wishes if not raws.isdisjoint(wish.next_hops)})
 
-    def device_changed(self, name: str) -> None:
-        self._rethink({wish for wish in self._wishes if wish.options.device == name})
+    def devices_changed(self) -> None:
+        """Links came, went or changed: think again about what names one."""
+        self._rethink({wish for wish in self._wishes if wish.options.device is not None})
 
     def _rethink(self, wishes: set[Wish]) -> list[bytes]:
         if not wishes:
@@ -138,32 +123,56 @@ class Fib:
             known = self._specs[spec] = spec
         return known
 
-    def found(self, routes: Mapping[bytes, list[RouteSpec]]) -> int:
-        """The routes of ours that a full look has shown; gives how many differ from what was believed."""
-        installed: dict[bytes, RouteSpec] = {}
-        self.surplus = {}
-        for nlri, specs in routes.items():
-            metric = self._metric_of(nlri)
-            mine = None
-            for spec in specs:
-                if mine is None and spec.metric == metric:
-                    mine = installed[nlri] = self.intern(spec)
-                else:
-                    self.surplus.setdefault(nlri, []).append(spec)
-        before, self.installed = self.installed, installed
-        wrong = {nlri: None for nlri, spec in installed.items() if before.get(nlri) is not spec}
-        gone = {nlri: None for nlri in before if nlri not in installed}
-        for nlri in wrong.keys() | self.surplus.keys():
-            if nlri not in self.desired:
-                self.unconfirmed.setdefault(nlri, installed.get(nlri) or self.surplus[nlri][0])
-        for nlri in [n for n in self.unconfirmed if n not in routes]:
+    def found(self, routes: Mapping[bytes, list[RouteSpec]]) -> Iterator[int]:
+        """The routes of ours that a full look has shown; gives, part by part, how many were not believed so.
+
+        Between the parts nothing but wishes may be taken in.
+        """
+        self._graced = False
+        before, self.installed, self.surplus = self.installed, {}, {}
+        installed, desired = self.installed, self.desired
+        last: RouteSpec | None = None
+        for part in slices(routes):
+            wrong: list[bytes] = []
+            for nlri in part:
+                specs = routes[nlri]
+                spec = specs[0]
+                if len(specs) > 1 or spec.metric != self._metric_of(nlri):
+                    wrong.append(nlri)
+                    self._found_odd(nlri, specs)
+                    continue
+                if spec is not last:  # the parser gives one object for all that are alike
+                    last, interned = spec, self.intern(spec)
+                installed[nlri] = interned
+                if before.get(nlri) is not interned:
+                    wrong.append(nlri)
+                    if nlri not in desired:
+                        self.unconfirmed.setdefault(nlri, interned)
+            self.touch(wrong)
+            yield sum(1 for nlri in wrong if before.get(nlri) is not installed.get(nlri))
+        gone = [nlri for nlri in before if nlri not in installed]
+        for nlri in [nlri for nlri in self.unconfirmed if nlri not in routes]:
             del self.unconfirmed[nlri]
-        self._lost.update(nlri for nlri in gone if nlri in self.desired)
-        self.touch(wrong)
+        if self._graced:
+            self._count_as_found()
+        self._lost.update(nlri for nlri in gone if nlri in desired)
         self.touch(gone)
-        self.touch(self.surplus)
-        self.dirty.update({n: None for n in self.desired if n not in installed and n not in self.reasons})
-        return len(wrong) + len(gone)
+        self.dirty.update({n: None for n in desired if n not in installed and n not in self.reasons})
+        yield len(gone)
+
+    def _found_odd(self, nlri: bytes, specs: list[RouteSpec]) -> None:
+        """Several routes for one destination, or one of another metric than it would get."""
+        metric = self._metric_of(nlri)
+        rest = list(specs)
+        for spec in specs:
+            if spec.metric == metric:
+                self.installed[nlri] = self.intern(spec)
+                rest.remove(spec)
+                break
+        if rest:
+            self.surplus[nlri] = rest
+        if nlri not in self.desired:
+            self.unconfirmed.setdefault(nlri, specs[0])
 
     def _metric_of(self, nlri: bytes) -> int:
         wish = self.desired.get(nlri)
@@ -242,68 +251,104 @@ class Fib:
         else:
             for destination in nlri:
                 del dirty[destination]
-        works = _Works()
-        desired, installed, reasons, resolved = self.desired, self.installed, self.reasons, self._resolved
+        works = Works()
+        desired, installed, lost = self.desired, self.installed, self._lost
+        reasons, unconfirmed, surplus = self.reasons, self.unconfirmed, self.surplus
         foreign, local = self._here.routes[self.afi], self._here.local_nlri
         guards = self.resolver.guards(self.afi)
+        last: Wish | None = None
+        spec: RouteSpec | Reason = Reason(ProblemKind.NEXT_HOP, "")
+        group: tuple[Op, RouteSpec | Reason, int] | None = None
         for destination in nlri:
             have = installed.get(destination)
             wish = desired.get(destination)
             if wish is None:
                 self._plan_removal(destination, have, works)
                 continue
-            spec = resolved.get(wish)
-            if spec is None:
-                spec = resolved[wish] = self._resolve(wish)
+            if wish is not last:  # neighbours mostly share their wish
+                last, spec, group = wish, self._resolved_wish(wish), None
             if (
                 type(spec) is Reason
                 or destination in foreign
                 or destination in guards
                 or destination in local
-                or destination in self.surplus
+                or destination in surplus
             ):
                 reason = self._why_not(destination, spec)
                 if reason is not None:
                     self._plan_refusal(destination, have, reason, now, works)
                     continue
-            assert isinstance(spec, RouteSpec)
+                have = self._of_metric(destination, have, spec)
+            elif have is not None and have is not spec:
+                have = self._of_metric(destination, have, spec)
             if destination in reasons:
                 del reasons[destination]
-            if self.unconfirmed:
-                self.unconfirmed.pop(destination, None)
+            if unconfirmed:
+                unconfirmed.pop(destination, None)
             if have is spec:
-                for other in self.surplus.get(destination, ()):
+                for other in surplus.get(destination, ()):
                     works.add(Op.DELETE_EXACT, other, destination)
                 continue
-            if have is not None and have.metric != spec.metric:
-                self.surplus.setdefault(destination, []).append(have)
-                del installed[destination]
-                have = None
-            if have is None and destination not in self._lost:
-                works.add(Op.ADD, spec, destination)
-            else:
-                works.add(Op.REPLACE, spec, destination)
+            op = Op.ADD if have is None and destination not in lost else Op.REPLACE
+            if group is None or group[0] is not op or group[2] != destination[0]:
+                assert isinstance(spec, RouteSpec)
+                group = (op, spec, destination[0])
+                append = works.group(op, spec, destination[0]).append
+            append(destination)
         if not dirty:
             self._overdue.clear()
         return works.sorted()
 
-    def _plan_removal(self, nlri: bytes, have: RouteSpec | None, works: _Works) -> None:
+    def _resolved_wish(self, wish: Wish) -> RouteSpec | Reason:
+        spec = self._resolved.get(wish)
+        if spec is None:
+            spec = self._resolved[wish] = self._resolve(wish)
+        return spec
+
+    def _of_metric(self, nlri: bytes, have: RouteSpec | None, spec: RouteSpec | Reason) -> RouteSpec | None:
+        """What of ours has the metric of the route to be; any other becomes surplus, deleted afterwards."""
+        assert isinstance(spec, RouteSpec)
+        if have is not None and have.metric == spec.metric:
+            return have
+        mine = [other for other in self.surplus.get(nlri, ()) if other.metric == spec.metric]
+        rest = [other for other in self.surplus.get(nlri, ()) if other.metric != spec.metric]
         if have is not None:
-            works.add(Op.DELETE, self.intern(RouteSpec(metric=have.metric)), nlri)
+            rest.append(have)
+            del self.installed[nlri]
+        if mine:
+            rest += mine[1:]
+            self.installed[nlri] = self.intern(mine[0])
+        if rest:
+            self.surplus[nlri] = rest
+        else:
+            self.surplus.pop(nlri, None)
+        return self.installed.get(nlri)
+
+    def _plan_removal(self, nlri: bytes, have: RouteSpec | None, works: Works) -> None:
+        if have is not None:
+            works.add(Op.DELETE, bare(have.metric), nlri)
+        if nlri in self.surplus:
+            for other in self.surplus[nlri]:
+                works.add(Op.DELETE_EXACT, other, nlri)
+        if self.unconfirmed:
+            self.unconfirmed.pop(nlri, None)
+        if self.reasons:
+            self.reasons.pop(nlri, None)
+        if self._lost:
+            self._lost.discard(nlri)
+
+    def _plan_refusal(self, nlri: bytes, have: RouteSpec | None, reason: Reason, now: float, works: Works) -> None:
+        self.reasons[nlri] = reason
+        if nlri in self.unconfirmed:
+            return  # what was found at the start stands until the sweep
         for other in self.surplus.get(nlri, ()):
             works.add(Op.DELETE_EXACT, other, nlri)
-        self.unconfirmed.pop(nlri, None)
-        self.reasons.pop(nlri, None)
-        self._lost.discard(nlri)
-
-    def _plan_refusal(self, nlri: bytes, have: RouteSpec | None, reason: Reason, now: float, works: _Works) -> None:
-        self.reasons[nlri] = reason
-        if have is None or nlri in self.unconfirmed or reason.kind == ProblemKind.FOREIGN:
-            return  # what was found at the start stands until the sweep
+        if have is None or reason.kind == ProblemKind.FOREIGN:
+            return
         if reason.kind == ProblemKind.NEXT_HOP and nlri not in self._overdue:
             self.lingering.setdefault(nlri, now + LINGER)
             return
-        works.add(Op.DELETE, self.intern(RouteSpec(metric=have.metric)), nlri)
+        works.add(Op.DELETE, bare(have.metric), nlri)
 
     def _why_not(self, nlri: bytes, spec: RouteSpec | Reason) -> Reason | None:
         here = self._here
@@ -435,29 +480,25 @@ class Fib:
 
     def grace(self) -> None:
         """From now on everything installed counts as found, until it is asked for again."""
-        self.unconfirmed = dict(self.installed)
-        self.unconfirmed.update({nlri: specs[0] for nlri, specs in self.surplus.items()})
         self.desired.clear()
         self.dirty.clear()
+        self.failed.clear()
         self.lingering.clear()
         self.reasons.clear()
+        self._count_as_found()
+        self._graced = True
+
+    def _count_as_found(self) -> None:
+        wanted = self.desired
+        self.unconfirmed.update({nlri: spec for nlri, spec in self.installed.items() if nlri not in wanted})
+        self.unconfirmed.update({nlri: specs[0] for nlri, specs in self.surplus.items() if nlri not in wanted})
 
     def problems(self) -> list[Problem]:
         return [Problem(self.afi, nlri, *reason) for nlri, reason in self.reasons.items()]
 
 
-class _Works:
-    """Messages gathered by kind, next-hop set and prefix length."""
-
-    def __init__(self) -> None:
-        self._found: dict[tuple[int, int, int], Work] = {}
-
-    def add(self, op: Op, spec: RouteSpec, nlri: bytes) -> None:
-        key = (op, id(spec), nlri[0])
-        work = self._found.get(key)
-        if work is None:
-            work = self._found[key] = Work(op, spec)
-        work.nlri.append(nlri)
-
-    def sorted(self) -> list[Work]:
-        return sorted(self._found.values(), key=lambda work: work.op)
+def slices(nlri: Iterable[bytes], size: int = 2000) -> Iterator[list[bytes]]:
+    """Parts of a table small enough for one turn of an event loop; the table may change in between."""
+    every = list(nlri)
+    for start in range(0, len(every), size):
+        yield every[start : start + size]

@@ -8,10 +8,10 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from .fib import Op, Work
 from .netlink import ADD, DELETE, REPLACE, RTM_DELROUTE, RTM_NEWROUTE, RoutePacker
 from .route import IPV4, RouteSpec
 from .socket import BATCH_BYTES, BATCH_ROUTES, KernelError, RouteSocket, in_namespace
+from .work import Op, Work
 
 Answers = dict[tuple[bytes, bool], tuple[int, str]]  # (destination, deletion) -> (errno, words)
 
