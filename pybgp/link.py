@@ -53,7 +53,7 @@ class Link:
                     local_address=config.local_address,
                     security=security_of(self.peer),
                 )
-        except OSError as error:  # TimeoutError is one
+        except Exception as error:  # noqa: BLE001  OSError as a rule; whatever it is, this attempt alone has failed
             if not self.ended and self.connection is None:
                 self.ended = True
                 self.peer.connect_failed(self.session, words(error), self._shell.now())

@@ -251,7 +251,11 @@ class Peer:
         """Hand up to `limit` waiting prefixes to the session; False when nothing was waiting."""
         if self.current is None:
             return False
-        messages, _ = self.exchanges.produce(limit)
+        try:
+            messages, _ = self.exchanges.produce(limit)
+        except Exception as error:  # noqa: BLE001  a bug costs this session, not the others
+            self.fail(error, now)
+            return False
         if messages:
             self.current.send(messages, now)
             self._router.touched.add(self)
