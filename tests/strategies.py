@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from pybgp.family import IPV4_UNICAST, IPV6_UNICAST, Family
-from pybgp.messages.attributes import ATTRIBUTES
+from pybgp.messages.attributes import ATTRIBUTES, ROW_OF
 from pybgp.messages.attributes.aggregator import AGGREGATOR, Aggregator
 from pybgp.messages.attributes.as4 import AS4_AGGREGATOR, AS4_PATH
 from pybgp.messages.attributes.as_path import AS_PATH, AsPath, Segment, SegmentType
@@ -147,7 +147,7 @@ def _any_values(row: Attribute[Any]) -> SearchStrategy[Any]:
 @st.composite
 def unknown_attributes(draw: st.DrawFn, *, flags: tuple[int, ...] = (0x80, 0xC0, 0xE0)) -> RawAttribute:
     """Optional attributes that no row is for."""
-    code = draw(st.integers(33, 255))
+    code = draw(st.integers(33, 255).filter(lambda code: code not in ROW_OF))
     return RawAttribute(draw(st.sampled_from(flags)), code, draw(st.binary(max_size=20)))
 
 

@@ -359,7 +359,7 @@ def test_much_of_anything_takes_linear_memory() -> None:
     body = b"\0\0" + len(same).to_bytes(2, "big") + same
     update = decode_update(body, replace(IBGP, extended_message=True), AttributePool())
     assert len(update.faults) == 1
-    many = b"".join(bytes((0xC0, code, 0)) for _ in range(90) for code in range(33, 256))
+    many = b"".join(bytes((0xC0, code, 0)) for _ in range(90) for code in range(33, 256) if code not in ROW_OF)
     body = b"\0\0" + len(many).to_bytes(2, "big") + many
     assert len(decode_update(body, IBGP, AttributePool()).faults) <= 256
 
