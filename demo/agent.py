@@ -14,14 +14,15 @@ class Agent:
     """`python -m calico_route` in the namespace of a host; state and socket lie in the lab's own folder."""
 
     def __init__(self, host: Host, etcd_url: str, *flags: str) -> None:
-        self.host, self.etcd_url, self.flags = host, etcd_url, flags
+        self.host, self.flags = host, flags
+        self.source = ["--peer-from-etcd", etcd_url]
         folder = host.lab.directory
         self.socket = str(folder / f"{host.name}.sock")
         self.state = str(folder / f"{host.name}-state")
         self.process: Process | None = None
 
     def command(self) -> list[str]:
-        words = [sys.executable, "-m", "calico_route", "--peer-from-etcd", self.etcd_url]
+        words = [sys.executable, "-m", "calico_route", *self.source]
         words += ["--node-name", self.host.name, "--ip", self.host.address]
         if self.host.address_v6:
             words += ["--ip6", self.host.address_v6]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 from demo.agent import Agent
 from demo.etcd import Etcd
@@ -71,10 +72,14 @@ class Mesh:
             monitor = host.start(f"monitor-{host.name}", "ip", "monitor", "route")
             self.monitors.append(monitor)
         for host, monitor in zip(self.hosts, self.monitors, strict=True):
-            host.run("ip", "route", "add", "blackhole", PROBE)
-            wait_for("ip monitor is listening", lambda monitor=monitor: PROBE in monitor.text())  # type: ignore[misc]
-            host.run("ip", "route", "del", "blackhole", PROBE)
-            wait_for("ip monitor saw the probe go", lambda monitor=monitor: "Deleted" in monitor.text())  # type: ignore[misc]
+            wait_for("ip monitor is listening", partial(self._seen, host, monitor))
+
+    @staticmethod
+    def _seen(host: Host, monitor: Process) -> bool:
+        """Whether a route that comes and goes shows up whole."""
+        host.run("ip", "route", "add", "blackhole", PROBE)
+        host.run("ip", "route", "del", "blackhole", PROBE)
+        return "Deleted blackhole " + PROBE in monitor.text()
 
     def deleted(self) -> list[str]:
         """Every route deletion seen since watch_kernels, but for its own probe."""
