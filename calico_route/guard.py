@@ -69,7 +69,9 @@ class Guard:
 
     def next_deadline(self) -> float | None:
         """When a hold runs out: call `check` again then."""
-        return min((hold.until for hold in self._holds.values()), default=None)
+        everything = self._holds.get(EVERYTHING)  # while that lasts the others rest
+        holds = self.holds if everything is None else (everything,)
+        return min((hold.until for hold in holds), default=None)
 
     def check(self, seen: View, now: float) -> Verdict:
         """Judge what the datastore says now. Call it after each change and at the deadline."""

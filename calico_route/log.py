@@ -52,10 +52,18 @@ def _one_line(text: str) -> str:
     return "".join(c if c.isprintable() else " | " if c == "\n" else repr(c)[1:-1] for c in text)
 
 
+class _SaidByTheMesh(logging.Filter):
+    """Leaves out the speaker's own lines about peers: the mesh tells the same with the names of the nodes."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.name != "pybgp"
+
+
 def configure(level: str, form: str, stream: TextIO | None = None) -> None:
     """Send the log of calico_route and pybgp to a stream (default: standard error)."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
+    handler.addFilter(_SaidByTheMesh())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)

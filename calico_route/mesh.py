@@ -11,7 +11,19 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from pybgp import BGPError, ChangeBatch, PeerEvent, PeerSnapshot, Policy, Prefix, Route, Speaker, accept_all
+from pybgp import (
+    Batches,
+    BGPError,
+    ChangeBatch,
+    Events,
+    PeerEvent,
+    PeerSnapshot,
+    Policy,
+    Prefix,
+    Route,
+    Speaker,
+    accept_all,
+)
 
 from .desired import Desired, ExportPools, Local, MeshPeer
 from .grace import PeerProgress
@@ -20,9 +32,9 @@ from .reconcile import AddPeer, AnnounceRoutes, BgpState, ChangePeer, Operation,
 
 log = logging.getLogger(__name__)
 
-LISTEN_RETRY = 3.0  # seconds
+SAID_KEPT = 4096  # failures of peers and strangers, remembered so that each is logged once
 QUIET = frozenset({"added", "removed", "advertising"})
-LOUD = frozenset({"warning", "refused", "lost"})
+LOUD = frozenset({"warning", "lost"})
 
 
 class Mesh:
@@ -84,8 +96,8 @@ class Mesh:
         self.speaker, self.local = speaker, local
         self.learned = {1: 0, 2: 0}
         self._tasks = [
-            asyncio.create_task(self._follow_events(speaker), name="peer events"),
-            asyncio.create_task(self._follow_routes(speaker), name="learned routes"),
+            asyncio.create_task(self._follow_events(speaker.events()), name="peer events"),
+            asyncio.create_task(self._follow_routes(speaker.batches()), name="learned routes"),
         ]
         log.info(
             "speaking BGP as %s, AS %d, identifier %s, port %d%s",
@@ -141,8 +153,8 @@ class Mesh:
             log.error("%s%s", f"{address}: " if address else "", error)
             self.failed[address] = str(error)
 
-    async def _follow_events(self, speaker: Speaker) -> None:
-        async for event in speaker.events():
+    async def _follow_events(self, events: Events) -> None:
+        async for event in events:
             try:
                 self._log(event)
                 self._on_event()
@@ -154,9 +166,11 @@ class Mesh:
         who = f"node {peer.node} at {event.peer}" if peer is not None else event.peer or "speaker"
         text = f"{who}: {event.kind}" + (f" {event.family}" if event.family else "")
         text += f": {event.reason}" if event.reason else ""
-        if event.kind == "failed":
-            # A dead node is tried again for ever: its reason is told once, not once a minute.
+        if event.kind in ("failed", "refused"):
+            # A dead node is tried again for ever, and a stranger tries for ever: told once, not once a minute.
             known = self._said.get(event.peer) == event.reason
+            if len(self._said) >= SAID_KEPT:
+                self._said.clear()
             self._said[event.peer] = event.reason
             log.log(logging.DEBUG if known else logging.WARNING, "%s", text)
         elif event.kind == "error":
@@ -169,8 +183,8 @@ class Mesh:
                 self._said.pop(event.peer, None)
             log.log(logging.DEBUG if event.kind in QUIET else logging.INFO, "%s", text)
 
-    async def _follow_routes(self, speaker: Speaker) -> None:
-        async for batches in speaker.batches():
+    async def _follow_routes(self, news: Batches) -> None:
+        async for batches in news:
             self._turns += 1
             for batch in batches:
                 try:

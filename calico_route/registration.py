@@ -15,7 +15,7 @@ from uuid import uuid4
 from .datastore import Datastore
 from .documents import new_ip_pool, new_node, read_document
 from .identity import Identity
-from .model import DEFAULT_POOL_CIDR, DEFAULT_POOL_NAME, HostAddress, Invalid, Kind, Node, ResourceKey
+from .model import DEFAULT_POOL_CIDR, DEFAULT_POOL_NAME, HostAddress, Kind, Node, Resource, ResourceKey
 from .view import View
 
 
@@ -108,13 +108,15 @@ async def carry_out(todo: Plan, datastore: Datastore, identity: Identity) -> lis
             addresses = " and ".join(str(address) for address in (ipv4, ipv6) if address is not None)
             done.append(f"registered Node {identity.name} with {addresses}")
     elif todo.corrections:
-        # Not what the watch told a while ago: somebody else may just have written.
-        own = await datastore.get(ResourceKey(Kind.NODE, "", identity.name))
-        if isinstance(own, Node) and (changes := corrections(own, identity)):
-            await datastore.put(corrected(own, identity))
+        changes: tuple[str, ...] = ()
+
+        def correct(own: Resource) -> Resource | None:
+            nonlocal changes
+            changes = corrections(own, identity) if isinstance(own, Node) else ()
+            return corrected(own, identity) if isinstance(own, Node) and changes else None
+
+        if await datastore.change(ResourceKey(Kind.NODE, "", identity.name), correct) is not None:
             done.append(f"corrected Node {identity.name}, since flags win over it: {', '.join(changes)}")
-        elif isinstance(own, Invalid):
-            raise ValueError("; ".join(map(str, own.problems)))
     if todo.pool and await datastore.create(new_ip_pool(uid=uuid4(), created=now)):
         done.append(f"there was no IP pool: made {DEFAULT_POOL_NAME} {DEFAULT_POOL_CIDR}")
     return done
