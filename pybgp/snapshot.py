@@ -44,6 +44,7 @@ class PeerSnapshot:
     hold_time: int | None
     keepalive_time: float | None
     families: dict[Family, FamilySnapshot]
+    """Those that were negotiated; without a session, those that are configured."""
     capabilities: tuple[object, ...]
     """What the peer's OPEN said."""
     restarting: bool
@@ -103,6 +104,7 @@ def snapshot(peer: Peer, now: float) -> PeerSnapshot:
                 end_of_rib_sent=exchange.end_of_rib_sent,
             )
             for family, exchange in peer.exchanges.items()
+            if agreed is None or exchange.established
         },
         capabilities=() if agreed is None else agreed.peer_open.capabilities,
         restarting=peer.exchanges.stale,
