@@ -5,6 +5,7 @@
 The bare loop packs each message with one `struct.pack` and sends 500 at a time, without looking at what is
 there or keeping a record: what the kernel and Python's sockets allow. Times are medians of the rounds,
 which take turns. Makes a network namespace of its own (be root, or use run-isolated.sh), and removes it.
+`cpu` is the same ratio for processor time, kernel and user, which other work on the machine disturbs less;
 `stall` is the longest time for which another task of the event loop had to wait during ours.
 """
 
@@ -84,18 +85,18 @@ async def stall(stop: asyncio.Event) -> float:
     return worst
 
 
-async def ours(kernel: Kernel, afi: int, nlri: list[bytes], next_hop: bytes | None) -> tuple[float, float]:
+async def ours(kernel: Kernel, afi: int, nlri: list[bytes], next_hop: bytes | None) -> tuple[float, float, float]:
     stop = asyncio.Event()
     watch = asyncio.create_task(stall(stop))
     await asyncio.sleep(0)
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), time.process_time()
     for start in range(0, len(nlri), 800):  # as they come: one UPDATE message holds about 800
         kernel.update(afi, nlri[start : start + 800], None if next_hop is None else (next_hop,))
         await asyncio.sleep(0)
     await kernel.flush()
-    taken = time.perf_counter() - began
+    taken, cpu = time.perf_counter() - began, time.process_time() - cpu
     stop.set()
-    return taken, await watch
+    return taken, cpu, await watch
 
 
 async def measure(netns: str, afi: int, count: int, rounds: int) -> dict[str, float]:
@@ -110,30 +111,32 @@ async def measure(netns: str, afi: int, count: int, rounds: int) -> dict[str, fl
     for _ in range(rounds):
         bare = Bare(netns, afi, index)
         for name, gateway in (("in", first), ("replace", second), ("out", None)):
-            began = time.perf_counter()
+            began, cpu = time.perf_counter(), time.process_time()
             bare.run(nlri, gateway)
             note(f"bare_{name}", time.perf_counter() - began)
+            note(f"bare_{name}_cpu", time.process_time() - cpu)
         bare.close()
         began = time.perf_counter()
         async with Kernel(netns=netns) as kernel:
             note("start", time.perf_counter() - began)
             for name, gateway in (("in", first), ("replace", second)):
-                seconds, waited = await ours(kernel, afi, nlri, gateway)
+                seconds, used, waited = await ours(kernel, afi, nlri, gateway)
                 note(name, seconds)
+                note(f"{name}_cpu", used)
                 note("stall", waited)
             if kernel.problems() or len(kernel.routes().installed[afi]) != count:
                 raise SystemExit(f"not all routes are in: {kernel.problems()[:1]}")
         began = time.perf_counter()
         async with Kernel(netns=netns) as kernel:
             note("start_adopting", time.perf_counter() - began)
-            seconds, waited = await ours(kernel, afi, nlri, second)
-            note("confirm", seconds)
+            note("confirm", (await ours(kernel, afi, nlri, second))[0])
             began = time.perf_counter()
             if await kernel.resync():
                 raise SystemExit("a comparison found differences")
             note("compare", time.perf_counter() - began)
-            seconds, waited = await ours(kernel, afi, nlri, None)
+            seconds, used, waited = await ours(kernel, afi, nlri, None)
             note("out", seconds)
+            note("out_cpu", used)
             note("stall", waited)
     medians = {name: statistics.median(values) for name, values in found.items()}
     medians["stall"] = max(found["stall"])
@@ -164,8 +167,14 @@ def main() -> None:
         seconds = asyncio.run(measure(netns, afi, options.routes, options.rounds))
     finally:
         subprocess.run(["ip", "netns", "del", netns], check=False)
-    rates = {name: round(options.routes / value) for name, value in seconds.items() if name not in ("start", "stall")}
-    ratios = {name: round(seconds[name] / seconds[f"bare_{name}"], 2) for name in ("in", "replace", "out")}
+    rates = {
+        name: round(options.routes / value)
+        for name, value in seconds.items()
+        if name not in ("start", "stall") and not name.endswith("_cpu")
+    }
+    kinds = ("in", "replace", "out")
+    ratios = {name: round(seconds[name] / seconds[f"bare_{name}"], 2) for name in kinds}
+    cpu = {name: round(seconds[f"{name}_cpu"] / seconds[f"bare_{name}_cpu"], 2) for name in kinds}
     if options.json:
         print(
             json.dumps(
@@ -176,6 +185,7 @@ def main() -> None:
                     "rounds": options.rounds,
                     "routes_per_second": rates,
                     "time_against_bare": ratios,
+                    "cpu_against_bare": cpu,
                     "longest_stall_ms": round(1000 * seconds["stall"], 1),
                     "start_ms": round(1000 * seconds["start"], 1),
                 }
@@ -183,8 +193,11 @@ def main() -> None:
         )
         return
     print(f"{options.routes} {'IPv6' if options.ipv6 else 'IPv4'} routes, medians of {options.rounds} rounds")
-    for name in ("in", "replace", "out"):
-        print(f"{name:8} {rates[name]:9,}/s   bare {rates['bare_' + name]:9,}/s   time against bare {ratios[name]:.2f}")
+    for name in kinds:
+        print(
+            f"{name:8} {rates[name]:9,}/s   bare {rates['bare_' + name]:9,}/s   "
+            f"against bare: time {ratios[name]:.2f}, cpu {cpu[name]:.2f}"
+        )
     print(
         f"adopt    {rates['start_adopting']:9,}/s   confirm {rates['confirm']:9,}/s   compare {rates['compare']:9,}/s"
     )

@@ -19,8 +19,6 @@ from typing import TypeVar
 
 from .netlink import (
     HEADER,
-    NLMSG_DONE,
-    NLMSG_ERROR,
     RTM_DELROUTE,
     RTM_NEWROUTE,
     Event,
@@ -31,8 +29,8 @@ from .netlink import (
 
 T = TypeVar("T")
 
-BATCH_ROUTES = 250  # messages in one send: their refusals fit into a receive buffer of the default size
-BATCH_BYTES = 65536
+BATCH_ROUTES = 1000  # messages in one send at most; fewer where their refusals would not fit
+BATCH_BYTES = 131072
 _NETLINK_ROUTE = 0
 _SOL_NETLINK = 270
 _NETLINK_EXT_ACK, _NETLINK_GET_STRICT_CHK = 11, 12
@@ -107,10 +105,16 @@ def _open(receive_buffer: int, groups: int = 0) -> socket.socket:
 class RouteSocket:
     """Writes routes. Not for use from two threads at once."""
 
-    def __init__(self, receive_buffer: int = 1 << 20) -> None:
+    def __init__(self, receive_buffer: int = 1 << 21) -> None:
         self._socket = _open(receive_buffer)
+        self._socket.setblocking(True)
         self._parser = Parser()
         self.port: int = self._socket.getsockname()[0]
+        self._room: int = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+
+    def fit(self, size: int) -> int:
+        """How many messages of a size one send may hold: the refusals of all of them have to fit."""
+        return max(1, min(BATCH_ROUTES, BATCH_BYTES // size, self._room // (1024 + 2 * size)))
 
     def send(self, batches: list[bytes]) -> list[Refusal]:
         """Send batches of messages, one send each, and give the refusals of all of them.
@@ -120,7 +124,6 @@ class RouteSocket:
         """
         refusals: list[Refusal] = []
         overrun = False
-        self._socket.setblocking(True)
         for batch in batches:
             try:
                 self._socket.send(batch)
@@ -230,17 +233,3 @@ class MonitorSocket:
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, descriptor)
         except OSError as error:
             raise KernelError(f"can't leave our own routes out of what we listen to: {error}") from error
-
-
-__all__ = [
-    "BATCH_BYTES",
-    "BATCH_ROUTES",
-    "NLMSG_DONE",
-    "NLMSG_ERROR",
-    "Dump",
-    "KernelError",
-    "MonitorSocket",
-    "Overrun",
-    "RouteSocket",
-    "in_namespace",
-]

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from .netlink import ADD, DELETE, REPLACE, RTM_DELROUTE, RTM_NEWROUTE, RoutePacker
 from .route import IPV4, RouteSpec
-from .socket import BATCH_BYTES, BATCH_ROUTES, KernelError, RouteSocket, in_namespace
+from .socket import KernelError, RouteSocket, in_namespace
 from .work import Op, Work
 
 Answers = dict[tuple[bytes, bool], tuple[int, str]]  # (destination, deletion) -> (errno, words)
@@ -46,23 +46,24 @@ class Writer:
 
     def pack(self, afi: int, works: Sequence[Work]) -> list[bytes]:
         """The messages of all works, in order, in as few sends as is good."""
+        assert self._socket is not None
         batches: list[bytes] = []
         parts: list[bytes] = []
-        count = size = 0
+        free = 1.0  # the part of the batch that is not taken yet
         for work in works:
             kind, flags, exact = _MESSAGES[work.op]
-            one = len(self._packer.pack(kind, flags, afi, work.spec, work.nlri[:1], exact=exact))
+            size = len(self._packer.pack(kind, flags, afi, work.spec, work.nlri[:1], exact=exact))
+            fit = self._socket.fit(size)
             position = 0
             while position < len(work.nlri):
-                room = min(BATCH_ROUTES - count, (BATCH_BYTES - size) // one)
-                if room < 1 and parts:
+                room = int(free * fit)
+                if not room and parts:
                     batches.append(b"".join(parts))
-                    parts, count, size = [], 0, 0
+                    parts, free = [], 1.0
                     continue
                 chunk = work.nlri[position : position + max(1, room)]
                 parts.append(self._packer.pack(kind, flags, afi, work.spec, chunk, exact=exact))
-                count += len(chunk)
-                size += one * len(chunk)
+                free -= len(chunk) / fit
                 position += len(chunk)
         if parts:
             batches.append(b"".join(parts))
