@@ -11,8 +11,7 @@ Failure = Callable[[object, Exception], None]
 class Jobs:
     """A queue of generators. `step()` runs one slice of the job whose turn it is.
 
-    A job belongs to an owner, whom `cancel` names. A job that raises is dropped, and `failed(owner, error)`
-    is told: the others go on.
+    A job belongs to an owner. A job that raises is dropped, and `failed(owner, error)` is told: the others go on.
     """
 
     __slots__ = ("_failed", "_queue")
@@ -23,9 +22,6 @@ class Jobs:
 
     def add(self, owner: object, job: Iterator[object]) -> None:
         self._queue.append((owner, job))
-
-    def cancel(self, owner: object) -> None:
-        self._queue = deque(item for item in self._queue if item[0] is not owner)
 
     def step(self) -> bool:
         """Run one slice; False when there was nothing to do."""
