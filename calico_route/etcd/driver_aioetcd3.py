@@ -190,6 +190,7 @@ class Aioetcd3Store:
     async def watch(self, revisions: Mapping[bytes, int]) -> AsyncGenerator[list[KeyEvent], None]:
         client = self._open()
         stream = None
+        over = asyncio.Event()
         try:
             await client._authenticate_if_needed()
             requests = [
@@ -200,7 +201,7 @@ class Aioetcd3Store:
                 )
                 for key, revision in revisions.items()
             ]
-            stream = client._watch_stub.Watch(_each(requests), metadata=client._metadata)
+            stream = client._watch_stub.Watch(_requests(requests, over), metadata=client._metadata)
             async for reply in stream:
                 if reply.compact_revision:
                     raise CompactedError(f"revisions below {reply.compact_revision} were compacted")
@@ -221,6 +222,7 @@ class Aioetcd3Store:
         except Exception as error:
             raise UnavailableError(_words(error)) from error
         finally:
+            over.set()
             if stream is not None:
                 await stream.aclose()
 
@@ -244,9 +246,11 @@ class Aioetcd3Store:
         return bool(reply.succeeded)
 
 
-async def _each(requests: list[Any]) -> AsyncIterator[Any]:
+async def _requests(requests: list[Any], over: asyncio.Event) -> AsyncIterator[Any]:
+    """The client's side of a watch. It stays open: for etcd's own gRPC proxy its end is that of the watch."""
     for request in requests:
         yield request
+    await over.wait()
 
 
 def _event(event: Any) -> KeyEvent:

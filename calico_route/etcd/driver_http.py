@@ -10,6 +10,7 @@ In the gateway's JSON 64-bit numbers are strings, keys and values base64, and ze
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import ssl
 from base64 import b64decode, b64encode
@@ -34,6 +35,7 @@ from .store import (
 )
 
 _PAGE_TIMEOUT = 30.0
+_QUEUED_BATCHES = 16
 _RANGE = "/v3/kv/range"
 _TXN = "/v3/kv/txn"
 
@@ -173,21 +175,35 @@ class HttpStore:
 
     async def watch(self, revisions: Mapping[bytes, int]) -> AsyncGenerator[list[KeyEvent], None]:
         await self._log_in()
+        news: asyncio.Queue[list[KeyEvent] | Exception] = asyncio.Queue(_QUEUED_BATCHES)
+        # A connection for each name: the gateway stops reading a request when it begins to answer, so that
+        # of several watches asked for in one stream the last ones may never be made.
+        tasks = [asyncio.ensure_future(self._forward(key, start, news)) for key, start in revisions.items()]
+        try:
+            while True:
+                batch = await news.get()
+                if isinstance(batch, Exception):
+                    raise batch
+                yield batch
+        finally:
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks)
+
+    async def _forward(self, key: bytes, start: int, news: asyncio.Queue[list[KeyEvent] | Exception]) -> None:
+        try:
+            async with contextlib.aclosing(self._watch_one(key, start)) as batches:
+                async for batch in batches:
+                    await news.put(batch)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the reader must hear of it
+            await news.put(error)
+
+    async def _watch_one(self, key: bytes, start: int) -> AsyncGenerator[list[KeyEvent], None]:
         connection = await self._connect()
         try:
-            # The gateway reads requests one after the other from a body: one stream for all watches.
-            body = b"".join(
-                json.dumps(
-                    {
-                        "create_request": {
-                            "key": _text(key),
-                            "range_end": _text(range_end(key)),
-                            "start_revision": str(revision),
-                        }
-                    }
-                ).encode()
-                for key, revision in revisions.items()
-            )
+            request = {"key": _text(key), "range_end": _text(range_end(key)), "start_revision": str(start)}
+            body = json.dumps({"create_request": request}).encode()
             async with asyncio.timeout(self._settings.request_timeout):
                 reply = await connection.send("/v3/watch", body, self._token)
             if reply.status != 200:
@@ -207,7 +223,7 @@ class HttpStore:
             raise UnavailableError("etcd ended the watch")
         except TimeoutError as error:
             raise UnavailableError("no answer in time") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UnavailableError(f"the watch sent what is not etcd's JSON: {error!r}") from error
         finally:
             self._drop(connection)

@@ -19,7 +19,7 @@ from calico_route.etcd.store import (
 )
 from tests.calico_route.etcd.conftest import StoreMaker
 from tests.calico_route.etcd.follower import eventually
-from tests.calico_route.etcd.server import EtcdServer, free_ports
+from tests.calico_route.etcd.server import EtcdServer, Writer, free_ports
 
 pytestmark = pytest.mark.daemon
 
@@ -145,6 +145,27 @@ async def test_one_watch_of_several_names(shared: EtcdServer, make_store: StoreM
     assert [event for event in events if event.key == b + b"1"] == [KeyEvent(b + b"1", b"new", second + 1)]
     assert [event for event in events if event.key == one] == [KeyEvent(one, b"new", second + 1)]
     assert len(events) == 5
+
+
+async def test_nothing_is_lost_while_a_watch_of_many_names_opens(
+    shared: EtcdServer, make_store: StoreMaker, below: bytes
+) -> None:
+    """Writes race with the opening of the watch; each name gets one, so a name that is not watched shows."""
+    store = make_store(shared.url)
+    names = [below + b"%d/" % number for number in range(9)]
+
+    def write(round_: int) -> None:
+        with Writer(shared) as writer:
+            for name in names:
+                writer.put(name + b"key", b"%d" % round_)
+
+    for round_ in range(40):
+        head = await store.head()
+        writing = asyncio.get_running_loop().run_in_executor(None, write, round_)
+        events = await collect(store, dict.fromkeys(names, head.revision + 1), len(names))
+        await writing
+        assert sorted(events) == sorted(set(events))
+        assert {event.key: event.value for event in events} == {name + b"key": b"%d" % round_ for name in names}
 
 
 async def test_a_watch_of_what_was_compacted(server: EtcdServer, make_store: StoreMaker) -> None:
