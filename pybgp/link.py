@@ -92,14 +92,6 @@ class Link:
 
     # what the speaker wants
 
-    def hold_back(self, pause: bool) -> None:
-        """Stop or go on reading."""
-        if self.connection is not None and not self.ended:
-            if pause:
-                self.connection.pause_reading()
-            else:
-                self.connection.resume_reading()
-
     @property
     def can_write(self) -> bool:
         return self.connection is not None and self.connection.can_write

@@ -2,7 +2,9 @@
 
 Everything that happens ends in `soon()`: at most one turn is scheduled. A turn carries out what the router
 asks for, lets peers produce UPDATEs while their transports take them, does long work, and stops after 10 ms so
-that sockets and timers of all peers have their turn.
+that sockets and timers of all peers have their turn. Peers are always read from, however long the work is that
+waits: what holds a flood back is that a read is carried out before the next one, and a KEEPALIVE that stayed unread
+would end a session that is well.
 """
 
 from __future__ import annotations
@@ -25,9 +27,6 @@ from pybgp.session import Session
 from pybgp.subscription import Batches, Events
 from pybgp.transport import CLOSE_GRACE, Connection, ReadBuffer
 
-JOBS_AHEAD = 64
-"""Jobs in the queue above which peers are not read from: TCP holds them back."""
-
 
 class Shell:
     """Runs a `Router` on asyncio. `addresses` and `port` are where it listens."""
@@ -42,7 +41,6 @@ class Shell:
         self._closed = False
         self._scheduled = False
         self._secure = False
-        self._paused = False
         self._links: dict[Session, Link] = {}
         self._ending: set[Link] = set()
         self._timers: dict[Peer | None, asyncio.TimerHandle] = {}
@@ -132,7 +130,6 @@ class Shell:
                 self.soon()
                 break
         self._carry_out()
-        self._pace()
         self._arm(None, router.next_deadline())
 
     def _carry_out(self) -> None:
@@ -182,15 +179,6 @@ class Shell:
                 outgoing.discard(peer)
         return produced
 
-    def _pace(self) -> None:
-        """Stop reading while there is much work in the queue."""
-        jobs = len(self.router.tables.jobs)
-        pause = jobs > JOBS_AHEAD or (self._paused and jobs > JOBS_AHEAD // 2)
-        if pause != self._paused:
-            self._paused = pause
-            for link in self._links.values():
-                link.hold_back(pause)
-
     # timers: one a peer, moved only when it must be earlier
 
     def _arm(self, peer: Peer | None, deadline: float | None) -> None:
@@ -223,8 +211,6 @@ class Shell:
     def _welcome(self, peer: Peer, session: Session, connection: Connection) -> None:
         link = self._links[session] = Link(self, peer, session)
         link.adopt(connection)
-        if self._paused:
-            link.hold_back(True)
 
     # those who wait and listen
 

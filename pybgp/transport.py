@@ -163,14 +163,6 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
-    def pause_reading(self) -> None:
-        if self._transport is not None and not self._deaf:
-            self._transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        if self._transport is not None:
-            self._transport.resume_reading()
-
     def close(self, grace: float = CLOSE_GRACE) -> None:
         """Deliver what was written, then close; the owner hears no more of this connection.
 
@@ -181,7 +173,6 @@ class Connection(asyncio.BufferedProtocol):
         transport = self._transport
         if transport is None or transport.is_closing() or self._close_timer is not None:
             return
-        transport.resume_reading()
         try:
             transport.write_eof()
         except OSError:  # the peer was faster
@@ -227,9 +218,7 @@ async def connect(
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind(tcp_options.socket_address(local_address, 0))
         await loop.sock_connect(sock, tcp_options.socket_address(address, port))
-        _, connection = await loop.create_connection(
-            lambda: Connection(owner, buffer, incoming=False), sock=sock
-        )
+        _, connection = await loop.create_connection(lambda: Connection(owner, buffer, incoming=False), sock=sock)
     except BaseException:
         sock.close()
         raise
