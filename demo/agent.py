@@ -37,6 +37,10 @@ class Agent:
         assert self.process is not None, "the agent was not started"
         return self.process.kill(number)
 
+    def process_text(self) -> str:
+        """All that it has logged."""
+        return self.process.text() if self.process is not None else ""
+
     def status(self) -> dict[str, Any]:
         """`calico_route status --json`; empty while the agent does not answer."""
         words = [sys.executable, "-m", "calico_route", "status", "--json", "--socket", self.socket]

@@ -12,6 +12,7 @@ import pytest
 
 from demo.agent import Agent
 from demo.lab import Container, Lab, wait_for
+from tests.e2e.bird import Bird, mesh_configuration
 from tests.e2e.mesh import RESOURCES, Mesh, bird_routes, wait_routes
 
 pytestmark = [pytest.mark.netns, pytest.mark.daemon]
@@ -115,7 +116,7 @@ def test_a_mass_deletion_is_held_back(lab: Lab) -> None:
     wait_for("it is shouted", lambda: "held" in mesh.agents[1].status_text().lower())
     assert bird_routes(mesh.hosts[0]) == {via("192.168.0.1", 22)}
     mesh.pool("again", "192.168.0.0/16")
-    wait_for("it is over", lambda: not mesh.agents[1].status().get("holds"))
+    wait_for("it is over", lambda: not mesh.agents[1].status()["held_back"])
     assert mesh.deleted() == []
     mesh.etcd.ctl("del", "--prefix", f"{RESOURCES}/ippools/")
     wait_routes(mesh.hosts[0], set(), timeout=20)  # after the time of the flag it is believed
@@ -190,3 +191,26 @@ def test_next_hop_behind_a_router(lab: Lab) -> None:
     wait_routes(host, set())
     host.run("ip", "route", "add", "192.168.79.0/24", "via", "192.168.78.241")
     wait_routes(host, {via("192.168.0.1", 241)}, timeout=40)
+
+
+def test_a_mesh_with_password_and_ttl_security(lab: Lab) -> None:
+    """All sessions of the mesh protected, a stock node among them."""
+    secret = lab.directory / "secret"
+    secret.write_text("for the mesh\n")
+    mesh = Mesh(lab, 2, "--mesh-password-file", str(secret), "--ttl-security", "1")
+    stock = lab.host("stock", "192.168.78.30/24")
+    mesh.etcd.start()
+    mesh.node(stock)
+    peers = [host.address for host in mesh.hosts]
+    bird = Bird(stock, mesh_configuration(stock, peers, options='password "for the mesh"; direct; ttl security on;'))
+    bird.start()
+    for agent in mesh.agents:
+        agent.start()
+    hosts = {21: mesh.hosts[0], 22: mesh.hosts[1], 30: stock}
+    for last, host in hosts.items():
+        mesh.workload(host, f"w{last}", f"192.168.0.{last}")
+    for own, host in hosts.items():
+        wait_routes(host, {via(f"192.168.0.{last}", last) for last in hosts if last != own}, timeout=30)
+    assert bird.established() == 2
+    for agent in mesh.agents:
+        assert "for the mesh" not in json.dumps(agent.status()) + agent.process_text()
