@@ -48,16 +48,18 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; returns the exit status."""
-    top = parser()
-    arguments = top.parse_args(argv)
+    arguments = parser().parse_args(argv)
+    if sys.stdin is None or sys.stdout is None:
+        print(f"pybgp {arguments.command}: standard input and output must be open", file=sys.stderr)
+        return 2
     try:
         status: int = arguments.run(arguments)
-    except ValueError as error:
-        top.error(str(error))
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # Whoever read our output has gone; nothing is left to be said, not even at the interpreter's exit.
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):  # else whoever read our output has gone, and that is that
+            print(f"pybgp {arguments.command}: {error.strerror}", file=sys.stderr)
+        # What is still in the buffer has no way out, not even at the interpreter's exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return status

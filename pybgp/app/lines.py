@@ -21,6 +21,13 @@ BODIES = {kind.name.lower().replace("_", "-"): kind for kind in MessageType}
 _HEADER = struct.Struct("!16sHB")
 
 
+def _families(text: str) -> frozenset[Family]:
+    try:
+        return frozenset(Family.parse(name.strip()) for name in text.split(",") if name.strip())
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def add_context_arguments(parser: argparse.ArgumentParser) -> None:
     """The options for what a session has negotiated."""
     parser.add_argument(
@@ -33,8 +40,9 @@ def add_context_arguments(parser: argparse.ArgumentParser) -> None:
         "--add-path",
         metavar="FAMILIES",
         nargs="?",
-        const="ipv4-unicast,ipv6-unicast",
-        default="",
+        type=_families,
+        const=frozenset({IPV4_UNICAST, IPV6_UNICAST}),
+        default=frozenset(),
         help="families whose NLRI carry path identifiers (RFC 7911); without a value: both unicast families",
     )
     parser.add_argument("--extended-message", action="store_true", help="messages of up to 65535 octets (RFC 8654)")
@@ -42,16 +50,14 @@ def add_context_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def context_of(arguments: argparse.Namespace) -> CodecContext:
-    """Raises ValueError for a family that is none."""
-    names = [name.strip() for name in arguments.add_path.split(",") if name.strip()]
-    add_path = frozenset(Family.parse(name) for name in names)
+    """What the options say that was negotiated."""
     return CodecContext(
         four_octet_as=arguments.as4,
         extended_message=arguments.extended_message,
         internal=arguments.internal,
         families=frozenset(CODEC_OF) | {IPV4_UNICAST, IPV6_UNICAST},
-        add_path_receive=add_path,
-        add_path_send=add_path,
+        add_path_receive=arguments.add_path,
+        add_path_send=arguments.add_path,
         extended_next_hop=frozenset({IPV4_UNICAST}) if arguments.extended_next_hop else frozenset(),
     )
 

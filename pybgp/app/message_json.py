@@ -18,20 +18,22 @@ from pybgp.messages.capabilities import CAPABILITIES, Capability, UnknownCapabil
 from pybgp.messages.framing import MessageType
 from pybgp.messages.nlri import CODEC_OF
 from pybgp.messages.nlri.base import nlri_from_json, nlri_to_json
+from pybgp.messages.open import decode_open, encode_open
 from pybgp.messages.update import update_body
 from pybgp.prefix import format_address, pack_address
 
 _CAPABILITY_NAMED = {cls.__name__: cls for cls in CAPABILITIES}
 _FLAG_NAMED = {
-    "optional": Flag.OPTIONAL,
-    "transitive": Flag.TRANSITIVE,
-    "partial": Flag.PARTIAL,
-    "extended-length": Flag.EXTENDED_LENGTH,
+    "optional": int(Flag.OPTIONAL),
+    "transitive": int(Flag.TRANSITIVE),
+    "partial": int(Flag.PARTIAL),
+    "extended-length": int(Flag.EXTENDED_LENGTH),
     "unused-8": 8,
     "unused-4": 4,
     "unused-2": 2,
     "unused-1": 1,
 }
+_FLAG_NAMES = [[name for name, bit in _FLAG_NAMED.items() if octet & bit] for octet in range(256)]
 
 
 def error_to_json(error: ProtocolError) -> dict[str, Any]:
@@ -137,7 +139,7 @@ def _open_from_json(value: dict[str, Any]) -> Open:
     listed = value.get("capabilities", [])
     if not isinstance(listed, list):
         raise ValueError(f"capabilities is a list, not {listed!r}")
-    return Open(
+    message = Open(
         my_as=_number(value, "my_as", 0xFFFFFFFF),
         hold_time=_number(value, "hold_time", 0xFFFF),
         bgp_identifier=int.from_bytes(identifier),
@@ -146,6 +148,17 @@ def _open_from_json(value: dict[str, Any]) -> Open:
         as_field=_number(value, "as_field", 0xFFFF) if "as_field" in value else None,
         parameters=_octets(value, "parameters") if "parameters" in value else None,
     )
+    if message.parameters is not None and _capabilities_in(message.parameters) != message.capabilities:
+        raise ValueError("parameters holds other capabilities than capabilities does; leave parameters out")
+    return message
+
+
+def _capabilities_in(parameters: bytes) -> tuple[Capability, ...]:
+    """Those of an OPEN whose other fields have nothing wrong."""
+    try:
+        return decode_open(encode_open(Open(1, 0, 1, parameters=parameters))).capabilities
+    except ProtocolError as error:
+        raise ValueError(f"parameters: {error.reason}") from None
 
 
 def _capability_from_json(value: Any) -> Capability:
@@ -155,6 +168,8 @@ def _capability_from_json(value: Any) -> Capability:
     cls = _CAPABILITY_NAMED.get(name) if isinstance(name, str) else None
     if cls is None:
         return UnknownCapability(_number(value, "code", 255), _octets(value, "data", ""))
+    if value.get("code", cls.code) != cls.code:
+        raise ValueError(f"{name} has code {cls.code}, not {value['code']!r}")
     inner = value.get("value", {})
     if not isinstance(inner, dict):
         raise ValueError(f"the value of {name} is an object, not {inner!r}")
@@ -216,7 +231,7 @@ def _attribute_to_json(raw: RawAttribute, context: CodecContext) -> dict[str, An
     result: dict[str, Any] = {
         "code": raw.code,
         "name": "unknown",
-        "flags": [name for name, bit in _FLAG_NAMED.items() if raw.flags & bit],
+        "flags": list(_FLAG_NAMES[raw.flags]),
     }
     row = ROW_OF.get(raw.code)
     if row is not None:
@@ -253,6 +268,10 @@ def _attribute_from_json(value: Any, context: CodecContext) -> RawAttribute:
     else:
         raise ValueError(f"flags is a list of {', '.join(_FLAG_NAMED)}, not {names!r}")
     code = _number(value, "code", 255) if "code" in value or row is None else row.code
+    if row is not None and row.code != code:
+        raise ValueError(f"{row.name} has code {row.code}, not {code}")
+    if "octets" in value and "value" in value:
+        raise ValueError(f"attribute {code} has a value and octets; one of them is enough")
     if "octets" in value:
         octets = _octets(value, "octets")
     elif row is not None and "value" in value:

@@ -176,6 +176,17 @@ def test_a_reader_that_goes_away() -> None:
     assert "BrokenPipe" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("redirection", "words"), [(">/dev/full", "No space left"), ("<&-", "must be open"), (">&-", "must be open")]
+)
+def test_streams_that_do_not_work(redirection: str, words: str) -> None:
+    command = f"echo 00 | sh -c 'exec {sys.executable} -m pybgp decode {redirection}'"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode in (1, 2)
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def run(monkeypatch: pytest.MonkeyPatch, source: bytes, *arguments: str) -> tuple[int, str]:
     sink = io.StringIO()
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(source)))
@@ -190,6 +201,47 @@ def test_encode_fails_with_a_status(monkeypatch: pytest.MonkeyPatch) -> None:
     assert lines[0] == frame(4, b"").hex()
     assert "hello" in json.loads(lines[1])["error"]["reason"]
     assert "error" in json.loads(lines[2])
+
+
+OPEN = {"type": "open", "version": 4, "my_as": 65000, "hold_time": 90, "bgp_identifier": "192.0.2.1"}
+UPDATE = {"type": "update", "withdrawn": [], "nlri": []}
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({**OPEN, "capabilities": [{"name": "AddPath", "value": {"families": [["ipv4-unicast", 256]]}}]}, "AddPath"),
+        ({**OPEN, "capabilities": [{"name": "FourOctetAS", "code": 64, "value": {"asn": 1}}]}, "has code 65"),
+        ({**OPEN, "capabilities": [{"code": 200, "data": "00" * 255}] * 300}, "do not fit into one OPEN"),
+        ({**OPEN, "capabilities": [], "parameters": "0402024600"}, "other capabilities"),
+        ({**OPEN, "capabilities": [], "parameters": "05"}, "optional parameters of 5 octets"),
+        ({**OPEN, "capabilities": [], "bgp_identifier": "2001:db8::1"}, "dotted quad"),
+        ({**UPDATE, "attributes": [{"name": "origin", "code": 2, "value": "igp"}]}, "origin has code 1"),
+        ({**UPDATE, "attributes": [{"name": "origin", "value": "igp", "octets": "00"}]}, "one of them"),
+        ({**UPDATE, "attributes": [{"name": "med", "value": []}]}, "MED"),
+        ({**UPDATE, "attributes": [{"code": 99}]}, "flags"),
+        ({**UPDATE, "attributes": [{"code": 99, "flags": ["optional"]}]}, "neither a value nor octets"),
+        ({**UPDATE, "attributes": [{"name": "as_path", "flags": ["transitive"], "octets": "00" * 256}]}, "0x10"),
+        ({**UPDATE, "attributes": [], "nlri": ["2001:db8::/32"]}, "no prefix of ipv4"),
+        ({"error": {}}, '"type"'),
+        ({"type": "update", "error": {}}, "is an error"),
+        ([], "is an object"),
+        ({"type": "notification", "code": 256, "subcode": 0}, "code is a whole number"),
+        ({"type": "route-refresh", "family": 5, "subtype": 0}, "family"),
+    ],
+)
+def test_what_cannot_be_encoded_says_why(value: Any, words: str) -> None:
+    error = json.loads(encode_line(json.dumps(value).encode(), AS4))["error"]
+    assert words in error["reason"]
+    assert error["code"] == 0
+
+
+def test_json_by_hand_needs_little() -> None:
+    attributes = [{"name": "origin", "value": "igp"}, {"name": "communities", "value": ["65000:1"] * 70}]
+    line = json.dumps({"type": "update", "withdrawn": ["10.0.0.0/8"], "attributes": attributes})
+    body = bytes.fromhex(encode_line(line.encode(), AS4))[19:]
+    assert body[:14] == bytes.fromhex("0002 080a 0120 40010100 d008 0118".replace(" ", ""))
+    assert json.loads(encode_line(b"[" * 100_000, AS4))["error"]["reason"] == "the line nests too deep"
 
 
 def test_text_for_people(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,6 +116,12 @@ def test_more_than_an_open_can_hold() -> None:
         encode_open(replace(message, capabilities=message.capabilities[:1] * 256))
 
 
+def test_a_safi_that_cannot_be() -> None:
+    """RFC 8950 section 4 has two octets for it, everything else one."""
+    value = bytes.fromhex("0001 0101 0002")
+    assert decode_capabilities(b"\x05\x06" + value) == [UnknownCapability(5, value)]
+
+
 def test_the_families_of_graceful_restart() -> None:
     """RFC 4724 section 3: other bits of the flags are ignored."""
     (found,) = decode_capabilities(bytes.fromhex("400a 3078 0001 01 7f 0002 01 ff"))

@@ -23,6 +23,8 @@ class ExtendedNextHop:
     def decode(cls, data: bytes) -> ExtendedNextHop:
         if len(data) % _ENTRY.size:
             raise ValueError(f"has 6 octets for each family, not {len(data)}")
+        if any(data[2 :: _ENTRY.size]):  # two octets for what has one everywhere else
+            raise ValueError("has a SAFI over 255")
         return cls(tuple((Family(afi, safi), next_hop) for afi, safi, next_hop in _ENTRY.iter_unpack(data)))
 
     def encode(self) -> bytes:
