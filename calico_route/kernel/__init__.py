@@ -1,10 +1,13 @@
 """Learned routes in the kernel, next hops and workloads out of it. `Kernel` is all that others need.
 
-netlink   bytes of rtnetlink messages       route         what a route is made of
-socket    the three kinds of sockets        surroundings  links, addresses and routes of others
-reader    a full look at the tables         resolver      where a BGP next hop really is
-writer    batches out, refusals back        fib           wanted against installed
-face      `Kernel`: ties it to asyncio      problem       why a route is not in, in words
+face          `Kernel`: ties everything below to asyncio
+state         what follows from each message of the kernel
+fib           wanted against installed         installed     what the kernel has of ours
+resolver      where a BGP next hop really is   surroundings  links, addresses, routes of others
+contest       routes that somebody else takes  problem       why a route is not in, in words
+reader        a full look at the tables        writer        batches out, refusals back
+socket        the three kinds of sockets       netlink       bytes of rtnetlink messages
+route, work, words, snapshot, timers           small values and their spelling
 """
 
 from .face import Kernel

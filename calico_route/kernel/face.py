@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from .fib import LINGER, Fib
 from .problem import Problem, Reporter
@@ -28,6 +28,8 @@ from .words import route_text
 from .work import Work
 from .writer import Answers, Writer
 
+T = TypeVar("T")
+
 logger = logging.getLogger("calico_route.kernel")
 
 SLICE = 2000  # destinations planned in one go: about 2 ms, then the event loop has its turn
@@ -35,6 +37,7 @@ KERNEL_LOSS = 0.05  # seconds to let a link going down tell the whole story befo
 INLINE = 32  # routes written without the detour of a thread: quicker than handing them over
 RETRY_FIRST, RETRY_LAST = 1.0, 30.0
 REPORT_AFTER = 0.5  # seconds of quiet before the log tells what is kept out
+NOT_OPEN = "the kernel's routes are not open: start() first, and not after close()"
 LOOK_AFTER = 1.0  # seconds from an event that can have changed routes in silence to a full look
 
 
@@ -74,12 +77,14 @@ class Kernel:
         self._monitor: MonitorSocket | None = None
         self._lock = asyncio.Lock()
         self._wake = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiters: list[asyncio.Future[None]] = []
+        self._tasks: set[asyncio.Task[object]] = set()
         self._timers = Timers()
         self._reporter = Reporter()
         self._retry_delay = RETRY_FIRST
         self._closed = False
         self._listening = False
+        self._looked_at = float("-inf")
         self.looks = 0  # full looks taken, for status
 
     # --- life ---
@@ -118,7 +123,8 @@ class Kernel:
             task.cancel()
         if self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._writer.close()
+        self._writer.close()
+        self._release(KernelError(NOT_OPEN))
         if self._monitor is not None:
             self._monitor.close()
 
@@ -144,9 +150,17 @@ class Kernel:
         self._kick()
 
     async def flush(self) -> None:
-        """Return when everything wanted so far is in the kernel, or known not to go in."""
-        while self._lock.locked() or self._state.dirty:
-            await self._slice()  # waits for one that is under way
+        """Return when everything wanted so far is in the kernel, or known not to go in.
+
+        Raises KernelError where nothing can be written. To give up waiting does no harm.
+        """
+        if self._monitor is None or self._closed:
+            raise KernelError(NOT_OPEN)
+        while self._state.dirty or self._lock.locked():
+            self._kick()
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            await waiter
 
     def begin_grace(self) -> None:
         """Forget all wishes and count the routes that are in as unconfirmed, as after a start."""
@@ -229,25 +243,39 @@ class Kernel:
     def _kick(self) -> None:
         self._wake.set()
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+    def _spawn(self, work: Coroutine[None, None, T]) -> asyncio.Task[T]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _write(self) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
             try:
-                await self.flush()
+                while self._state.dirty:
+                    await self._slice()
             except KernelError as error:
                 logger.error("%s; trying again in %.0f s", error, RETRY_LAST)
                 self._timers.later("write", RETRY_LAST, self._kick)
+                self._release(error)
+            else:
+                self._release(None)
+
+    def _release(self, error: KernelError | None) -> None:
+        """Let go those who wait in `flush`."""
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if waiter.done():
+                continue
+            if error is not None:
+                waiter.set_exception(error)
+            else:
+                waiter.set_result(None)
 
     async def _slice(self) -> None:
         async with self._lock:
-            if self._monitor is None or self._closed:
-                raise KernelError("the kernel's routes are not open: start() first, and not after close()")
             self._read_events()
             loop = asyncio.get_running_loop()
             for fib in self._fibs.values():
@@ -349,11 +377,19 @@ class Kernel:
     # --- full looks ---
 
     async def resync(self) -> int:
-        """Look at everything and put right what differs; gives how many routes of ours did."""
-        async with self._lock:
-            wrong = await self._look()
+        """Look at everything and put right what differs; gives how many routes of ours did.
+
+        Raises KernelError. To give up waiting does no harm: the look goes on.
+        """
+        if self._monitor is None or self._closed:
+            raise KernelError(NOT_OPEN)
+        wrong = await asyncio.shield(self._spawn(self._look_locked()))
         await self.flush()
         return wrong
+
+    async def _look_locked(self) -> int:
+        async with self._lock:
+            return await self._look()
 
     async def _look(self) -> int:
         self.looks += 1
@@ -367,6 +403,7 @@ class Kernel:
                 await asyncio.sleep(0)
         finally:
             self._listen(listening and not self._closed)
+            self._looked_at = asyncio.get_running_loop().time()
         self._follow(self._state.resolver.known())
         self._call(self.on_links_changed)
         self._call(self.on_workloads_changed)
@@ -374,9 +411,14 @@ class Kernel:
         return wrong
 
     def _look_soon(self, why: str, delay: float = LOOK_AFTER) -> None:
+        """Take a full look after a while, but no more than one a second."""
         if not self._closed:
             logger.debug("comparing all routes: %s", why)
-            self._timers.later("look", delay, lambda: self._spawn(self._look_again()))
+            wait = self._looked_at + LOOK_AFTER - asyncio.get_running_loop().time()
+            self._timers.later("look", max(delay, wait), self._look_now)
+
+    def _look_now(self) -> None:
+        self._spawn(self._look_again())
 
     async def _look_again(self) -> None:
         try:

@@ -8,10 +8,10 @@ a lost or doubled event can't hurt, and the last of several wishes for a destina
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import NamedTuple
 
+from .installed import Installed, Wish
 from .problem import (
     OWN_ADDRESS,
     Problem,
@@ -23,45 +23,25 @@ from .problem import (
     refused,
 )
 from .resolver import NO_CARRIER_COST, Resolver
-from .route import IPV6, IPV6_DEFAULT_METRIC, PLAIN, NextHop, RouteOptions, RouteSpec, RouteType
+from .route import NextHop, RouteOptions, RouteSpec, RouteType
 from .surroundings import Surroundings
 from .work import Op, Work, Works, bare
 
 LINGER = 0.2  # seconds that a route outlives its next hop, for BGP to name another: then no hole appears
 
 
-class Wish(NamedTuple):
-    """What was asked for: BGP next hops, not yet resolved, and how the route goes in."""
-
-    next_hops: tuple[bytes, ...]
-    options: RouteOptions = PLAIN
-
-
-_DAMAGED = RouteSpec(extra=b"damaged")  # ours, but no longer as we made it
-
-
-class Fib:
+class Fib(Installed):
     """No I/O: `now` is an argument."""
 
     def __init__(self, afi: int, surroundings: Surroundings, metric: int | None = None) -> None:
-        self.afi = afi
-        self.metric = (IPV6_DEFAULT_METRIC if afi == IPV6 else 0) if metric is None else metric
+        super().__init__(afi, surroundings, metric)
         self.resolver: Resolver  # set by whoever joins the two families to one resolver
-        self._here = surroundings
-        self.desired: dict[bytes, Wish] = {}
-        self.installed: dict[bytes, RouteSpec] = {}
-        self.unconfirmed: dict[bytes, RouteSpec] = {}  # found at the start, not asked for yet
-        self.reasons: dict[bytes, Reason] = {}
-        self.dirty: dict[bytes, None] = {}
         self.failed: dict[bytes, None] = {}
         self.lingering: dict[bytes, float] = {}
-        self.surplus: dict[bytes, list[RouteSpec]] = {}  # ours too, of another metric
         self.lengths: dict[int, int] = {}
-        self._lost: set[bytes] = set()  # gone from the kernel without our doing
         self._overdue: set[bytes] = set()
-        self._graced = False  # since the last full look began
-        self._specs: dict[RouteSpec, RouteSpec] = {}
         self._wishes: dict[Wish, Wish] = {}
+        self._wish_limit = 8192
         self._resolved: dict[Wish, RouteSpec | Reason] = {}
 
     # --- wishes ---
@@ -72,16 +52,24 @@ class Fib:
             for destination in nlri:
                 desired.pop(destination, None)
         else:
-            if len(self._wishes) > 8192:
-                live = set(desired.values())
-                self._wishes = {wish: wish for wish in live}
-                self._resolved = {wish: spec for wish, spec in self._resolved.items() if wish in live}
+            if len(self._wishes) > self._wish_limit:
+                self._forget_wishes()
             wish = Wish(next_hops, options)
             wish = self._wishes.setdefault(wish, wish)
             desired.update(dict.fromkeys(nlri, wish))
             for length in {destination[0] for destination in nlri}:
                 self.lengths[length] = 1
         self.dirty.update(dict.fromkeys(nlri))
+
+    def _forget_wishes(self) -> None:
+        live = {id(wish): wish for wish in self.desired.values()}
+        self._wishes = {wish: wish for wish in live.values()}
+        self._resolved = {wish: spec for wish, spec in self._resolved.items() if wish in self._wishes}
+        self._wish_limit = max(8192, 2 * len(live))
+
+    def _renew_specs(self) -> None:
+        super()._renew_specs()
+        self._resolved.clear()
 
     def learned(self, nlri: bytes) -> tuple[bytes, ...] | None:
         """The next hops of a wanted unicast route, for the resolver."""
@@ -107,138 +95,6 @@ class Fib:
         affected = [nlri for nlri, wish in self.desired.items() if id(wish) in which]
         self.dirty.update(dict.fromkeys(affected))
         return affected
-
-    def touch(self, nlri: Iterable[bytes]) -> None:
-        """Look again at these destinations, as far as anything is wanted there."""
-        self.dirty.update({destination: None for destination in nlri if destination in self.desired})
-
-    # --- what the kernel has ---
-
-    def intern(self, spec: RouteSpec) -> RouteSpec:
-        known = self._specs.get(spec)
-        if known is None:
-            if len(self._specs) > 16384:
-                self._specs = {live: live for live in self.installed.values()}
-                self._resolved.clear()
-            known = self._specs[spec] = spec
-        return known
-
-    def found(self, routes: Mapping[bytes, list[RouteSpec]]) -> Iterator[int]:
-        """The routes of ours that a full look has shown; gives, part by part, how many were not believed so.
-
-        Between the parts nothing but wishes may be taken in.
-        """
-        self._graced = False
-        before, self.installed, self.surplus = self.installed, {}, {}
-        installed, desired = self.installed, self.desired
-        last: RouteSpec | None = None
-        for part in slices(routes):
-            wrong: list[bytes] = []
-            for nlri in part:
-                specs = routes[nlri]
-                spec = specs[0]
-                if len(specs) > 1 or spec.metric != self._metric_of(nlri):
-                    wrong.append(nlri)
-                    self._found_odd(nlri, specs)
-                    continue
-                if spec is not last:  # the parser gives one object for all that are alike
-                    last, interned = spec, self.intern(spec)
-                installed[nlri] = interned
-                if before.get(nlri) is not interned:
-                    wrong.append(nlri)
-                    if nlri not in desired:
-                        self.unconfirmed.setdefault(nlri, interned)
-            self.touch(wrong)
-            yield sum(1 for nlri in wrong if before.get(nlri) is not installed.get(nlri))
-        gone = [nlri for nlri in before if nlri not in installed]
-        for nlri in [nlri for nlri in self.unconfirmed if nlri not in routes]:
-            del self.unconfirmed[nlri]
-        if self._graced:
-            self._count_as_found()
-        self._lost.update(nlri for nlri in gone if nlri in desired)
-        self.touch(gone)
-        self.dirty.update({n: None for n in desired if n not in installed and n not in self.reasons})
-        yield len(gone)
-
-    def _found_odd(self, nlri: bytes, specs: list[RouteSpec]) -> None:
-        """Several routes for one destination, or one of another metric than it would get."""
-        metric = self._metric_of(nlri)
-        rest = list(specs)
-        for spec in specs:
-            if spec.metric == metric:
-                self.installed[nlri] = self.intern(spec)
-                rest.remove(spec)
-                break
-        if rest:
-            self.surplus[nlri] = rest
-        if nlri not in self.desired:
-            self.unconfirmed.setdefault(nlri, specs[0])
-
-    def _metric_of(self, nlri: bytes) -> int:
-        wish = self.desired.get(nlri)
-        if wish is not None and wish.options.metric is not None:
-            return wish.options.metric
-        return self.metric
-
-    def appeared(self, nlri: bytes, spec: RouteSpec) -> bool:
-        """Somebody else made or changed a route of our protocol; True if one of ours was changed by that."""
-        spec = self.intern(spec)
-        if spec.metric != self._metric_of(nlri):
-            specs = self.surplus.setdefault(nlri, [])
-            if spec not in specs:
-                specs.append(spec)
-            if nlri not in self.desired:
-                self.unconfirmed.setdefault(nlri, spec)
-            return False
-        before = self.installed.get(nlri)
-        self.installed[nlri] = spec
-        if nlri not in self.desired:
-            self.unconfirmed[nlri] = spec
-            return False
-        return before is not spec
-
-    def vanished(self, nlri: bytes, spec: RouteSpec) -> bool:
-        """Somebody else deleted a route of our protocol; True if it was one that is wanted."""
-        specs = self.surplus.get(nlri)
-        if specs is not None and spec in specs:
-            specs.remove(spec)
-            if not specs:
-                del self.surplus[nlri]
-            return False
-        have = self.installed.get(nlri)
-        if have is None or have.metric != spec.metric:
-            return False
-        if self.afi == IPV6 and set(spec.nexthops) < set(have.nexthops):
-            self.installed[nlri] = _DAMAGED._replace(metric=have.metric)
-        else:
-            del self.installed[nlri]
-            self.unconfirmed.pop(nlri, None)
-            self._lost.add(nlri)
-        return nlri in self.desired
-
-    def displaced(self, nlri: bytes, metric: int) -> None:
-        """A foreign route has taken the place of ours (`ip route replace`)."""
-        have = self.installed.get(nlri)
-        if have is not None and have.metric == metric:
-            del self.installed[nlri]
-            self.unconfirmed.pop(nlri, None)
-            self.touch((nlri,))
-
-    def links_down(self) -> int:
-        """The kernel has dropped, in silence, every route all of whose links are down; gives how many."""
-        here = self._here
-        dead = {
-            id(spec)
-            for spec in set(self.installed.values())
-            if spec.nexthops and not any(here.is_up(hop.ifindex) for hop in spec.nexthops)
-        }
-        gone = [nlri for nlri, spec in self.installed.items() if id(spec) in dead] if dead else []
-        for nlri in gone:
-            del self.installed[nlri]
-            self.unconfirmed.pop(nlri, None)
-        self._lost.update(gone)
-        self.touch(gone)
-        return len(gone)
 
     # --- from what is installed to what is wanted ---
 
@@ -452,7 +308,8 @@ class Fib:
 
     def next_hops(self) -> set[bytes]:
         """All BGP next hops that are wanted now."""
-        return {raw for wish in set(self.desired.values()) for raw in wish.next_hops}
+        self._forget_wishes()
+        return {raw for wish in self._wishes for raw in wish.next_hops}
 
     def retry(self) -> int:
         """Try again what the kernel refused."""
@@ -488,17 +345,5 @@ class Fib:
         self._count_as_found()
         self._graced = True
 
-    def _count_as_found(self) -> None:
-        wanted = self.desired
-        self.unconfirmed.update({nlri: spec for nlri, spec in self.installed.items() if nlri not in wanted})
-        self.unconfirmed.update({nlri: specs[0] for nlri, specs in self.surplus.items() if nlri not in wanted})
-
     def problems(self) -> list[Problem]:
         return [Problem(self.afi, nlri, *reason) for nlri, reason in self.reasons.items()]
-
-
-def slices(nlri: Iterable[bytes], size: int = 2000) -> Iterator[list[bytes]]:
-    """Parts of a table small enough for one turn of an event loop; the table may change in between."""
-    every = list(nlri)
-    for start in range(0, len(every), size):
-        yield every[start : start + size]

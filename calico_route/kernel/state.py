@@ -62,10 +62,9 @@ class State:
                 self._route_changed(event, now, effects, asked)
             elif isinstance(event, LinkEvent):
                 links.add(event.link.ifindex)
-                if self.here.apply_link(event):
-                    effects.link_down = True
-                    for fib in self.fibs.values():
-                        fib.links_down()  # now, not later: it may be up again in the next event
+                dropped = self.here.apply_link(event)
+                if dropped is not None:
+                    self._link_down(event.link.ifindex, dropped, effects, asked)
             else:
                 self.here.apply_address(event)
                 asked.add(event.address.address)
@@ -77,6 +76,15 @@ class State:
                 fib.devices_changed()
         effects.next_hops = self.follow(asked)
         return effects
+
+    def _link_down(self, ifindex: int, dropped: list[tuple[int, bytes]], effects: Effects, asked: set[bytes]) -> None:
+        self._touch(dropped)
+        for afi, nlri in dropped:
+            asked |= self.resolver.touched(afi, (nlri,))
+        for fib in self.fibs.values():
+            if fib.uses(ifindex):  # links of workloads come and go all day
+                effects.link_down = True
+                fib.links_down()  # now, not later: it may be up again in the next event
 
     def _route_changed(self, event: RouteEvent, now: float, effects: Effects, asked: set[bytes]) -> None:
         route = event.route

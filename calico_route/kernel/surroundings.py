@@ -22,8 +22,12 @@ class Surroundings:
 
     # --- events ---
 
-    def apply_link(self, event: LinkEvent) -> bool:
-        """Take a link event in; True if that link was up and is so no longer."""
+    def apply_link(self, event: LinkEvent) -> list[tuple[int, bytes]] | None:
+        """Take a link event in.
+
+        If that link was up and is so no longer: the destinations (AFI, wire form) of the routes that the
+        kernel has dropped because of that, for IPv4 without a message. Otherwise None.
+        """
         link = event.link
         before = self.links.get(link.ifindex)
         if before is not None and self.names.get(before.name) == link.ifindex:
@@ -33,7 +37,21 @@ class Surroundings:
             self.names[link.name] = link.ifindex
         else:
             self.links.pop(link.ifindex, None)
-        return before is not None and before.up and not (event.present and link.up)
+        if before is None or not before.up or (event.present and link.up):
+            return None
+        return [(afi, nlri) for afi in self.routes for nlri in self._drop_dead(afi)]
+
+    def _drop_dead(self, afi: int) -> list[bytes]:
+        table = self.routes[afi]
+        changed = [nlri for nlri, routes in table.items() if not all(map(self.usable, routes))]
+        for nlri in changed:
+            left = tuple(filter(self.usable, table[nlri]))
+            if left:
+                table[nlri] = left
+            else:
+                del table[nlri]
+                self._count(afi, nlri[0], -1)
+        return changed
 
     def apply_address(self, event: AddressEvent) -> None:
         place = (event.address.ifindex, event.address.address)

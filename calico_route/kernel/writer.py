@@ -86,10 +86,10 @@ class Writer:
             self._executor = ThreadPoolExecutor(1, thread_name_prefix="netlink")
         return await asyncio.get_running_loop().run_in_executor(self._executor, self.write, batches)
 
-    async def close(self) -> None:
+    def close(self) -> None:
         if self._executor is not None:
             executor, self._executor = self._executor, None
-            await asyncio.to_thread(executor.shutdown)
+            executor.shutdown()  # waits for a write that is under way: milliseconds
         if self._socket is not None:
             self._socket.close()
             self._socket = None

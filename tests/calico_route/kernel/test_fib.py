@@ -161,9 +161,23 @@ def test_a_link_that_was_down_between_two_reads_has_lost_its_routes() -> None:
     fib.want([A], (PEER,), RouteOptions())
     fib.settle(fib.plan(10, 0.0), {})
     down, up = (LinkEvent(True, Link(2, "eth0", flag, flag, False)) for flag in (False, True))
-    assert state.take_in([down, up], 1.0).link_down
+    route = foreign(RouteSpec((NextHop(b"", 2),)))
+    back = RouteEvent(True, 0, 0, IPV4, nlri("192.168.78.0/24"), route)  # it went without a message
+    assert state.take_in([down, up, back], 1.0).link_down
     assert fib.installed == {}
     assert [work.op for work in fib.plan(10, 1.0)] == [Op.REPLACE]  # it may be there after all
+
+
+def test_a_link_that_no_route_of_ours_uses_may_come_and_go() -> None:
+    state = made()
+    state.take_in([LinkEvent(True, Link(9, "cali9", True, True, False))], 0.0)
+    workload = RouteEvent(True, 0, 0, IPV4, B, foreign(RouteSpec((NextHop(b"", 9),))))
+    assert state.take_in([workload], 0.0).workloads
+    assert state.here.host_routes("cali") == {(IPV4, B): "cali9"}
+    effects = state.take_in([LinkEvent(False, Link(9, "cali9", False, False, False))], 1.0)
+    assert effects.links
+    assert not effects.link_down
+    assert state.here.host_routes("cali") == {}
 
 
 def test_what_somebody_takes_is_put_back_once_a_second() -> None:
