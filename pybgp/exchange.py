@@ -37,6 +37,7 @@ class Exchange:
         self.stale = False
         self.end_of_rib_received = False
         self.end_of_rib_sent = False
+        self.too_long = 0  # prefixes whose attributes fitted into no message
         self._owner = owner
         self._tables = tables
         self._context = CodecContext()
@@ -174,7 +175,7 @@ class Exchange:
                         messages += encode_reach(self.family, nlri, attributes, self._context, path_ids)
                         continue
                     except AttributesTooLong:  # no message can carry them: the peer must not keep older ones
-                        pass
+                        self.too_long += len(nlri)
                 messages += encode_unreach(self.family, nlri, self._context, path_ids)
         if self._before_end is not None:
             self._before_end = min(self._before_end - count, out.pending)

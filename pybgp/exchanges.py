@@ -187,17 +187,21 @@ class Exchanges(Mapping[Family, Exchange]):
 
     # what we say
 
-    def produce(self, limit: int) -> tuple[list[bytes], int]:
-        """Messages with up to `limit` waiting prefixes, and how many prefixes; see `Exchange.produce`."""
+    def produce(self, limit: int, now: float) -> list[bytes]:
+        """Messages with up to `limit` waiting prefixes; see `Exchange.produce`."""
         messages: list[bytes] = []
         count = 0
-        for exchange in self._by_family.values():
+        for family, exchange in self._by_family.items():
+            before = exchange.too_long
             made, prefixes = exchange.produce(limit - count)
+            if exchange.too_long != before:
+                text = f"{exchange.too_long - before} prefixes are not advertised: their attributes fit into no message"
+                self._tell("warning", now, text, family)
             messages += made
             count += prefixes
             if count >= limit:
                 break
-        return messages, count
+        return messages
 
     # inside
 

@@ -252,7 +252,7 @@ class Peer:
         if self.current is None:
             return False
         try:
-            messages, _ = self.exchanges.produce(limit)
+            messages = self.exchanges.produce(limit, now)
         except Exception as error:  # noqa: BLE001  a bug costs this session, not the others
             self.fail(error, now)
             return False

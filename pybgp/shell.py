@@ -91,7 +91,8 @@ class Shell:
     # time
 
     def now(self) -> float:
-        assert self._loop is not None
+        if self._loop is None:
+            raise RuntimeError("the speaker is not running: enter it with `async with` first")
         return self._loop.time()
 
     def now_if_running(self) -> float | None:

@@ -400,3 +400,76 @@ def test_reject_all_tells_nothing() -> None:
     net.run(5)
     assert b.table() == {}
     assert b.told("end-of-rib", a)
+
+
+def test_attributes_that_fit_into_no_message_are_withdrawn_and_told() -> None:
+    net = Net()
+    a, b = pair(net, extended_message=False)
+    a.announce("10.65.0.1/32", "10.65.0.2/32")
+    net.run(5)
+    a.announce("10.65.0.1/32", communities=range(1100))
+    net.run(0)
+    assert b.table() == {"10.65.0.2/32": A}
+    assert "1 prefixes are not advertised" in a.told("warning", b)[0].reason
+    assert a.peer(b).state is State.ESTABLISHED
+    a.announce("10.65.0.1/32", communities=range(100))
+    net.run(0)
+    assert len(b.table()) == 2
+
+
+def test_an_extended_message_carries_more() -> None:
+    net = Net()
+    a, b = pair(net)
+    a.announce("10.65.0.1/32", communities=range(1100))
+    net.run(5)
+    assert len(b.path("10.65.0.1/32").communities) == 1100
+
+
+def test_a_refresh_asked_for_too_early_is_answered_after_the_initial_table() -> None:
+    net = Net()
+    a, b = pair(net)
+    a.writable = False
+    a.announce("10.65.0.1/32")
+    net.run(5)
+    assert a.peer(b).state is State.ESTABLISHED
+    b.peer(a).ask_for_refresh(None, net.now)
+    net.run(1)
+    assert b.table() == {}
+    a.writable = True
+    rib_in = b.peer(a).exchanges[IPV4_UNICAST].adj_rib_in
+    generation = rib_in.source.generation
+    net.run(1)
+    assert b.table() == {"10.65.0.1/32": A}
+    assert rib_in.source.generation > generation  # the markers came, behind the End-of-RIB
+    assert b.told("end-of-rib", a)
+
+
+def test_path_identifiers_where_they_were_negotiated() -> None:
+    """RFC 7911: one path a prefix is sent, with an identifier all the same."""
+    net = Net()
+    a, b = net.node(A), net.node(B)
+    a.add(b, add_path_send=(IPV4_UNICAST,))
+    b.add(a, add_path_receive=(IPV4_UNICAST,))
+    a.announce("10.65.0.1/32")
+    net.run(5)
+    best = b.router.tables.loc_rib(IPV4_UNICAST).best(parse_nlri("10.65.0.1/32")[1])
+    assert best is not None
+    assert best.path_id == 1
+    a.withdraw("10.65.0.1/32")
+    net.run()
+    assert b.table() == {}
+
+
+def test_a_policy_may_change_while_the_table_is_on_its_way() -> None:
+    net = Net()
+    a, b = pair(net)
+    a.writable = False
+    a.announce(*(f"10.65.{n >> 8}.{n & 255}/32" for n in range(6000)))
+    net.run(5)
+    a.router.change_peer(a.peer(b), a.peer(b).config, export_policy=reject_all, now=net.now)
+    a.writable = True
+    net.run(1)
+    assert b.table() == {}
+    a.router.change_peer(a.peer(b), a.peer(b).config, export_policy=None, now=net.now)
+    net.run(1)
+    assert len(b.table()) == 6000

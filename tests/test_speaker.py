@@ -103,6 +103,22 @@ async def test_announced_and_withdrawn_after_the_session_is_up() -> None:
         assert a.announced()[Prefix("10.65.0.8/32")].med == 4
 
 
+async def test_a_reader_gets_what_is_there_already_or_only_what_is_new() -> None:
+    async with speaker(address()) as a:
+        old = {f"10.65.{n >> 8}.{n & 255}/32" for n in range(5000)} | {"2001:db8::/32"}
+        a.announce_many(old)
+        everything, news = a.routes(), a.routes(snapshot=False)
+        a.withdraw("10.65.0.0/32")
+        a.announce("10.66.0.1/32")
+        expected = old - {"10.65.0.0/32"} | {"10.66.0.1/32"}
+        changes = await first(everything, len(expected))
+        assert {str(change.prefix) for change in changes} == expected  # type: ignore[attr-defined]
+        assert all(change.old is None for change in changes)  # type: ignore[attr-defined]
+        told = {str(change.prefix): change.new for change in await first(news, 2)}  # type: ignore[attr-defined]
+        assert told["10.65.0.0/32"] is None
+        assert told["10.66.0.1/32"] is not None
+
+
 async def test_one_flush_a_turn_packs_many_routes_into_few_messages() -> None:
     async with pair() as (a, _, b, b_at):
         await a.established(timeout=LIMIT)
@@ -480,6 +496,51 @@ def _updates(count: int) -> list[bytes]:
         if number % 2:
             found += encode_unreach(IPV4_UNICAST, nlri, context)
     return found
+
+
+async def test_a_peer_that_takes_nothing_for_too_long_is_given_up() -> None:
+    """RFC 9687: without it such a session would live for ever when there is no hold time."""
+    at, slow_at = address(), address()
+    async with speaker(at) as a:
+        connect(a, at, slow_at, passive=True, graceful_restart=False, hold_time=0, send_hold_time=0.2)
+        slow = await Neighbour.to(at, slow_at)
+        await slow.establish(hold_time=0)
+        await a.established(timeout=LIMIT)
+        prefixes = [Prefix(f"10.{n >> 8}.{n & 255}.0/24") for n in range(20_000)]
+        med = 0
+        async with asyncio.timeout(60):
+            while a.peers()[slow_at].established:
+                med += 1
+                a.announce_many(prefixes, PathAttributes.build(next_hop=NEXT_HOP, med=med))
+                await asyncio.sleep(0.001)
+        assert "send hold timer expired" in a.peers()[slow_at].last_error
+        slow.reset()
+
+
+async def test_a_quiet_session_without_hold_time_lives_on() -> None:
+    """The send hold timer runs only while TCP takes nothing."""
+    at, other = address(), address()
+    async with speaker(at) as a:
+        connect(a, at, other, passive=True, graceful_restart=False, hold_time=0, send_hold_time=0.05)
+        neighbour = await Neighbour.to(at, other)
+        await neighbour.establish(hold_time=0)
+        await a.established(timeout=LIMIT)
+        a.announce("10.65.0.1/32", next_hop=NEXT_HOP)
+        await asyncio.sleep(0.2)
+        assert a.peers()[other].established
+        neighbour.reset()
+
+
+async def test_what_needs_a_running_speaker_says_so() -> None:
+    a = speaker(address())
+    handle = a.add_peer("192.0.2.9", peer_as=64512)
+    with pytest.raises(RuntimeError, match="async with"):
+        handle.shutdown()
+    assert handle.snapshot.administratively_down
+    async with a:
+        assert not handle.snapshot.administratively_down
+    with pytest.raises(RuntimeError, match="once"):
+        await a.__aenter__()
 
 
 async def test_a_malformed_update_is_told_and_survived() -> None:
