@@ -6,7 +6,10 @@ Mismatch), RFC 9384 (BFD Down), RFC 9687 (Send Hold Timer).
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
+
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z]+")
 
 
 class BGPError(Exception):
@@ -65,7 +68,7 @@ class ProtocolError(BGPError):
     @property
     def name(self) -> str:
         """Words of the class: "Bad Peer AS"."""
-        return "".join(f" {c}" if c.isupper() and i else c for i, c in enumerate(type(self).__name__))
+        return " ".join(_WORDS.findall(type(self).__name__))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ProtocolError):
@@ -76,8 +79,14 @@ class ProtocolError(BGPError):
         return hash((self.code, self.subcode, self.data))
 
     def __str__(self) -> str:
+        """One line: a reason may be the peer's own words (RFC 9003), so what does not print comes as \\xNN."""
         numbers = f"{self.code}/{self.subcode}"
-        return f"{self.name} ({numbers}): {self.reason}" if self.reason else f"{self.name} ({numbers})"
+        if not self.reason:
+            return f"{self.name} ({numbers})"
+        reason = self.reason
+        if not reason.isprintable():
+            reason = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in reason)
+        return f"{self.name} ({numbers}): {reason}"
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.reason!r}, {self.data!r})"
