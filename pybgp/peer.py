@@ -263,24 +263,28 @@ class Peer:
 
     def fail(self, error: Exception, now: float) -> None:
         """A bug met while something was done for this peer: it alone pays."""
-        self._tell("error", now, f"{type(error).__name__}: {error}", detail=_trace(error))
+        text = f"{type(error).__name__}: {error}"
+        self._tell("error", now, text, detail=_trace(error))
         if self.current is not None:
-            self._automatic_stop(self.current, f"internal error: {type(error).__name__}", now)
+            self._automatic_stop(self.current, f"internal error: {text}", now)
 
     # what the sessions say
 
     def _handle(self, session: Session, happenings: Iterable[Happening], now: float) -> None:
         self._router.touched.add(self)
-        opened = False
+        opened, failed = False, ""
         for happening in happenings:
+            if failed and not isinstance(happening, OpenTransport | CloseTransport | Down):
+                continue
             try:
                 opened |= isinstance(happening, OpenReceived)
                 self._happened(session, happening, now)
             except Exception as error:  # noqa: BLE001  the wall between this peer and the others
-                self._tell("error", now, f"{type(error).__name__}: {error}", detail=_trace(error))
-                self._automatic_stop(session, f"internal error: {type(error).__name__}", now)
-                return
-        if opened and session.state is State.OPEN_CONFIRM:
+                failed = f"{type(error).__name__}: {error}"
+                self._tell("error", now, failed, detail=_trace(error))
+        if failed:
+            self._automatic_stop(session, f"internal error: {failed}", now)
+        elif opened and session.state is State.OPEN_CONFIRM:
             self._handle(session, session.handle_timer(now), now)  # what came behind the OPEN
         self._rest(now)
 

@@ -14,6 +14,7 @@ from pybgp.config import PeerConfig
 from pybgp.errors import AdministrativeShutdown, ConfigurationError, PeerDeconfigured
 from pybgp.events import PeerEvent
 from pybgp.family import Family
+from pybgp.fsm.negotiation import make_open
 from pybgp.graceful_restart import Deferral
 from pybgp.messages import Notification
 from pybgp.messages.attributes.path_attributes import AttributePool, PathAttributes
@@ -118,7 +119,11 @@ class Router:
         export_policy: Policy | Keep | None = KEEP,
         now: float | None = None,
     ) -> None:
-        """Make the smallest change; only what the OPEN said or the connection needs ends the session."""
+        """Make the smallest change; only what the OPEN said or the connection needs ends the session.
+
+        Raises ConfigurationError before anything is changed.
+        """
+        make_open(config)  # refuses what cannot be before anything is changed
         old_import, old_export = self._policies[peer]
         new_import = old_import if isinstance(import_policy, Keep) else import_policy
         new_export = old_export if isinstance(export_policy, Keep) else export_policy

@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 
-from pybgp.errors import Cease
-from pybgp.family import IPV4_UNICAST
+from pybgp.errors import Cease, ConfigurationError
+from pybgp.family import IPV4_UNICAST, Family
 from pybgp.fsm.events import Event, EventKind
 from pybgp.fsm.negotiation import make_open
 from pybgp.fsm.states import State
 from pybgp.graceful_restart import SETTLE_TIME, STALE_PATH_TIME
 from pybgp.messages import CodecContext, Keepalive, encode_message
+from pybgp.messages.attributes.path_attributes import PathAttributes
+from pybgp.messages.update_writer import encode_reach
+from pybgp.policy import reject_all
 from pybgp.prefix import parse_nlri
 from tests.network import Net, Node
 
@@ -471,3 +474,36 @@ def test_a_bug_in_the_tables_costs_one_session(monkeypatch: pytest.MonkeyPatch) 
     assert a.told("down", b)
     assert not a.told("down", c)
     assert a.table() == {"10.65.0.2/32": C}
+
+
+def test_a_bug_and_an_error_in_one_read_leave_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = Net()
+    a, b = pair(net, graceful_restart=False)
+    net.run(5)
+
+    def explode(reach: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(a.peer(b).exchanges[IPV4_UNICAST], "announced", explode)
+    session = a.peer(b).current
+    assert session is not None
+    context = CodecContext(four_octet_as=True, internal=True)
+    nlri = [parse_nlri("10.65.0.1/32")[1]]
+    attributes = PathAttributes.build(next_hop="192.0.2.1", local_pref=100)
+    (update,) = encode_reach(IPV4_UNICAST, nlri, attributes, context)
+    a.peer(b).receive(session, update + bytes(19), net.now)
+    assert a.peer(b).current is None
+    net.run(60)
+    assert established(a.peer(b), b.peer(a))
+
+
+def test_a_change_that_cannot_be_changes_nothing() -> None:
+    net = Net()
+    a, b = pair(net)
+    net.run(5)
+    config = dataclasses.replace(a.peer(b).config, families=(Family(25, 70),))
+    with pytest.raises(ConfigurationError, match="not supported"):
+        a.router.change_peer(a.peer(b), config, import_policy=reject_all, now=net.now)
+    net.run(5)
+    assert established(a.peer(b), b.peer(a))
+    assert not a.told("down")
