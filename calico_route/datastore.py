@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -20,6 +20,8 @@ from .documents import Reading
 from .model import Invalid, Problem, Resource, ResourceKey
 
 log = logging.getLogger(__name__)
+
+_PROBLEMS_LOGGED = 20  # of one Snapshot or Batch
 
 
 class DatastoreError(Exception):
@@ -174,6 +176,7 @@ class Interpreter:
         self._wanted = wanted or (lambda resource: True)
         self.resources: dict[ResourceKey, Resource | Invalid] = {}
         self.problems: dict[ResourceKey, tuple[Problem, ...]] = {}
+        self._unreported: list[tuple[Problem, Resource | Invalid]] = []
 
     def replace(self, revision: int, readings: Iterable[tuple[ResourceKey, Reading]]) -> Snapshot:
         """All that there is now."""
@@ -181,15 +184,19 @@ class Interpreter:
         self.resources, self.problems = {}, {}
         for key, reading in readings:
             self._set(key, reading, before, reported)
+        self._warn()
         problems = tuple(problem for found in self.problems.values() for problem in found)
         return Snapshot(revision, dict(self.resources), problems)
 
-    def apply(self, changes: Iterable[tuple[ResourceKey, Reading | None, int]]) -> Batch | None:
-        """Some changes, each with its revision; a reading of None is a deletion. None: nothing of ours."""
+    def apply(self, changes: Sequence[tuple[ResourceKey, Reading | None, int]]) -> Batch | None:
+        """Some changes, each with its revision; a reading of None is a deletion. None: nothing of ours.
+
+        What means the same as before is no event, unless it was said to have problems and now has none.
+        """
         events: list[Event] = []
         problems: list[Problem] = []
         for key, reading, revision in changes:
-            was = self.resources.get(key)
+            was, had_problems = self.resources.get(key), key in self.problems
             if reading is None:
                 self.resources.pop(key, None)
                 self.problems.pop(key, None)
@@ -197,8 +204,9 @@ class Interpreter:
                 self._set(key, reading, self.resources, self.problems)
                 problems += self.problems.get(key, ())
             now = self.resources.get(key)
-            if now != was:
+            if now != was or (had_problems and key not in self.problems):
                 events.append(Event(key, now, revision))
+        self._warn()
         if not events and not problems:
             return None
         return Batch(max(revision for _, _, revision in changes), tuple(events), tuple(problems))
@@ -218,21 +226,24 @@ class Interpreter:
                 self.problems.pop(key, None)
                 return
         else:
-            resource = before.get(key) or Invalid(key, reading.problems)
+            last = before.get(key)
+            resource = Invalid(key, reading.problems) if last is None or isinstance(last, Invalid) else last
         if reading.problems:
             if reported.get(key) != reading.problems:
-                kept = reading.resource is None and not isinstance(resource, Invalid)
-                _warn(reading.problems, kept=kept)
+                self._unreported += [(problem, resource) for problem in reading.problems]
             self.problems[key] = reading.problems
         else:
             self.problems.pop(key, None)
         self.resources[key] = resource
 
-
-def _warn(problems: tuple[Problem, ...], *, kept: bool) -> None:
-    for problem in problems:
-        consequence = "; the last good value stays in force" if kept and problem.fatal else ""
-        log.warning("%s%s", problem, consequence)
+    def _warn(self) -> None:
+        """Log what is new, but not a line for each of thousands."""
+        news, self._unreported = self._unreported, []
+        for problem, resource in news[:_PROBLEMS_LOGGED]:
+            kept = problem.fatal and not isinstance(resource, Invalid)
+            log.warning("%s%s", problem, "; the last good value stays in force" if kept else "")
+        if len(news) > _PROBLEMS_LOGGED:
+            log.warning("and %d more problems like these", len(news) - _PROBLEMS_LOGGED)
 
 
 class MemoryDatastore:

@@ -56,6 +56,20 @@ _CHANNEL_OPTIONS = (
 # With it a member that has lost its leader ends the watch instead of staying silent.
 _REQUIRE_LEADER = (("hasleader", "true"),)
 _PAGE_TIMEOUT = 30.0
+# What stands in gRPC's long accounts of a lost or failed connection, and what it means; the first one counts.
+_REASONS = {
+    "connection refused": "connection refused",
+    "no route to host": "no route to host",
+    "network is unreachable": "network is unreachable",
+    "certificate verify failed": "its certificate is not valid",
+    "certificate_verify_failed": "its certificate is not valid",
+    "connection reset": "connection reset",
+    "timed out": "no answer in time",
+    "timeout": "no answer in time",
+    "socket closed": "etcd closed the connection",
+    "end of tcp stream": "etcd closed the connection",
+    "connection dropped": "etcd closed the connection",
+}
 
 
 class _Client(Client):  # type: ignore[misc]
@@ -281,18 +295,12 @@ def _error(error: Any) -> StoreError:
     text = _details(error)
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return UnavailableError("no answer in time")
-    if code is grpc.StatusCode.UNAVAILABLE and ("connect" in text or "onnection" in text):
-        return UnavailableError(_connection_words(text))
+    if code is grpc.StatusCode.UNAVAILABLE:
+        for sign, words in _REASONS.items():
+            if sign in text.lower():
+                return UnavailableError(words)
+        text = text.rsplit("last error: ", 1)[-1]
     return classify(code.value[0] if code is not None else None, text)
-
-
-def _connection_words(text: str) -> str:
-    """The reason inside gRPC's long account of a connection that failed."""
-    lower = text.lower()
-    for reason in ("connection refused", "no route to host", "network is unreachable", "connection reset"):
-        if reason in lower:
-            return reason
-    return text.rsplit("last error: ", 1)[-1]
 
 
 def _words(error: Exception) -> str:

@@ -468,12 +468,35 @@ class TestInterpreter:
         assert caplog.text.count("stays in force") == 1
         assert interpreter.apply([(NODE, None, 8)]) == Batch(8, (Event(NODE, None, 8),))
 
+    def test_thousands_of_problems_are_a_few_lines_in_the_log(self, caplog: pytest.LogCaptureFixture) -> None:
+        interpreter = Interpreter()
+        keys = [ResourceKey(Kind.NODE, "", f"n{number}") for number in range(1000)]
+        snapshot = interpreter.replace(5, [(key, Reading(None, (Problem(key, "spec", "1", "odd"),))) for key in keys])
+        assert len(snapshot.problems) == 1000
+        assert len(caplog.records) == 21
+        assert caplog.records[-1].getMessage() == "and 980 more problems like these"
+
     def test_a_value_that_was_never_good_is_there_but_invalid(self) -> None:
         interpreter = Interpreter()
         invalid = Invalid(NODE, self.bad.problems)
         assert interpreter.replace(5, [(NODE, self.bad)]).resources == {NODE: invalid}
         node = Node(name="n1")
         assert interpreter.apply([(NODE, Reading(node), 6)]) == Batch(6, (Event(NODE, node, 6),))
+
+    def test_a_value_that_is_good_again_is_told_though_it_means_the_same(self) -> None:
+        interpreter = Interpreter()
+        node = Node(name="n1", asn=1)
+        interpreter.replace(5, [(NODE, Reading(node))])
+        interpreter.apply([(NODE, self.bad, 6)])
+        assert interpreter.apply([(NODE, Reading(node), 7)]) == Batch(7, (Event(NODE, node, 7),))
+        assert interpreter.problems == {}
+
+    def test_what_was_never_good_and_is_bad_in_another_way(self) -> None:
+        interpreter = Interpreter()
+        interpreter.replace(5, [(NODE, self.bad)])
+        worse = Reading(None, (Problem(NODE, "spec", "2", "odder"),))
+        invalid = Invalid(NODE, worse.problems)
+        assert interpreter.apply([(NODE, worse, 6)]) == Batch(6, (Event(NODE, invalid, 6),), worse.problems)
 
     def test_what_means_the_same_is_no_event(self) -> None:
         interpreter = Interpreter()
