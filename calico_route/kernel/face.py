@@ -168,7 +168,14 @@ class Kernel:
             fib.grace()
 
     async def sweep_stale(self, afi: int | None = None) -> int:
-        """Delete the routes found at the start that nobody has asked for; gives how many."""
+        """Delete the routes of our protocol that nobody has asked for; gives how many.
+
+        These are the ones found at the start, and those that somebody else has made since.
+        """
+        if self._monitor is None or self._closed:
+            raise KernelError(NOT_OPEN)
+        if not self._lock.locked():
+            self._read_events()
         count = sum(fib.sweep() for which, fib in self._fibs.items() if afi in (None, which))
         if count:
             logger.info("deleting %d stale routes", count)

@@ -94,10 +94,12 @@ class Namespace:
         assert not check or done.returncode == 0, f"ip {' '.join(words)}: {done.stderr}"
         return done.stdout
 
-    def batch(self, lines: list[str]) -> None:
-        subprocess.run(
-            ["ip", "-n", self.name, "-batch", "-"], input="\n".join(lines), check=True, text=True, capture_output=True
-        )
+    def batch(self, lines: list[str], *, family: str | None = None) -> None:
+        """Many commands in one process. With a family (-4, -6) those that are refused are passed over."""
+        options = [] if family is None else [family, "-force"]
+        command = ["ip", "-n", self.name, *options, "-batch", "-"]
+        text = "\n".join([*lines, ""])
+        subprocess.run(command, input=text, check=family is None, text=True, capture_output=True)
 
     def sysctl(self, key: str, value: str) -> None:
         subprocess.run(
