@@ -37,6 +37,7 @@ class ControlSocket:
         self._answer = answer
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     async def open(self) -> None:
         """Listen. OSError, also when another agent answers there."""
@@ -62,6 +63,7 @@ class ControlSocket:
         """Stop listening, drop the clients and remove the socket."""
         if self._server is None:
             return
+        self._closed = True
         self._server.close()
         for task in self._clients:
             task.cancel()
@@ -74,6 +76,8 @@ class ControlSocket:
         assert task is not None
         self._clients.add(task)
         try:
+            if self._closed:  # connected at the last moment
+                return
             if len(self._clients) > MOST_CLIENTS:
                 await _write(writer, {"id": None, "error": "too many clients, try again"})
                 return

@@ -89,7 +89,7 @@ class Mesh:
         try:
             await speaker.__aenter__()
         except OSError as error:
-            reason = f"cannot listen on {', '.join(local.listen)} port {local.port}: {error.strerror or error}"
+            reason = str(error.strerror or error)
             log.error("%s; is BIRD still running? Trying again", reason)
             self.failed[""] = reason
             return False

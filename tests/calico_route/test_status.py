@@ -1,0 +1,279 @@
+"""`calico_route status`: the socket, the document, the words."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import json
+import os
+import socket
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from calico_route import control, status
+from calico_route.control import ControlSocket
+from calico_route.desired import Options
+from calico_route.report import answer, report
+from tests.calico_route.cluster import Cluster, cluster, until
+from tests.calico_route.resources import endpoint, node
+
+A, B = "127.0.1.1", "127.0.1.2"
+ON_A = endpoint("wa", "a", "10.0.0.1/32", interface="cali1")
+LOST = endpoint("lost", "a", "172.16.0.1/32", "10.0.0.5/32", interface="cali5")
+ON_B = endpoint("wb", "b", "10.0.0.2/32", interface="cali1")
+
+
+async def settled(mesh: Cluster) -> dict[str, Any]:
+    a = mesh.start("a", options=Options())
+    await until(lambda: a.kernel.started)
+    a.kernel.add_interface("cali1")
+    mesh.start("b")
+    await until(lambda: a.kernel.shown and a.established(B) and a.agent.grace.over)
+    await until(lambda: report(a.agent)["peers"][0]["routes_out"] == 1)
+    return report(a.agent, routes=True)
+
+
+async def test_the_document() -> None:
+    async with cluster("ab", ON_A, ON_B, LOST, node("clone", A)) as mesh:
+        found = await settled(mesh)
+        assert json.loads(json.dumps(found)) == found
+        assert (found["node"], found["ipv4"], found["as"], found["port"]) == ("a", A, 64512, mesh.port)
+        assert found["sessions"] == {"wanted": 1, "established": 1, "complete": 1}
+        peer = found["peers"][0]
+        assert (peer["node"], peer["address"], peer["as"], peer["state"]) == ("b", B, 64512, "Established")
+        assert (peer["routes_in"], peer["routes_out"], peer["end_of_rib"], peer["last_error"]) == (1, 1, True, "")
+        assert (peer["hold_time"], peer["bgp_identifier"], peer["dials"]) == (90, B, False)
+        assert found["announced"] == ["10.0.0.1/32"]
+        assert {one["prefix"]: one["reason"].split(",")[0] for one in found["not_announced"]} == {
+            "172.16.0.1/32": "in no IP pool",
+            "10.0.0.5/32": "interface cali5 does not exist",
+        }
+        assert found["learned"] == {"ipv4": 1, "ipv6": 0}
+        assert (found["kernel"]["ipv4"], found["kernel"]["stale"]) == (1, 0)
+        assert [one["prefix"] for one in found["routes"]] == ["10.0.0.2/32"]
+        assert found["problems"] == [f"Node clone has our own address {A}: no session to it"]
+        assert found["datastore"]["connected"]
+        again = report(mesh.running[0].agent)
+        assert again["peers"][0]["since"] == peer["since"], "it does not move while nothing happens"
+
+
+async def test_the_words() -> None:
+    async with cluster("ab", ON_A, ON_B, LOST) as mesh:
+        found = await settled(mesh)
+    lines = status.text(found, found["since"] + 7300).splitlines()
+    assert lines[0] == f"node       a, {A}, AS 64512, identifier {A}"
+    assert "running for 2 h 1 min" in lines[1]
+    assert "sessions   1 of 1 established, 1 have sent all their routes" in lines
+    header = next(line for line in lines if line.startswith("node  address"))
+    row = lines[lines.index(header) + 1]
+    assert row[: header.index("address")].strip() == "b"
+    assert row[header.index("state") :].startswith("Established")
+    assert "  10.0.0.1/32" in lines
+    assert any("172.16.0.1/32" in line and line.endswith("in no IP pool") for line in lines)
+
+
+async def test_an_agent_that_has_nothing_yet() -> None:
+    async with cluster("ab") as mesh:
+        mesh.datastore.go_away("connection refused")
+        a = mesh.start("a")
+        await until(lambda: a.kernel.started)
+        found = report(a.agent)
+        assert (found["ipv4"], found["peers"], found["announced"]) == (None, [], [])
+        assert found["datastore"]["reason"] == "connection refused"
+        assert "AWAY" in status.text(found, found["since"])
+
+
+async def test_what_is_held_back_is_shown() -> None:
+    async with cluster("ab", ON_B) as mesh:
+        a = mesh.start("a")
+        await until(lambda: a.agent.wanted is not None)
+        mesh.datastore.replace([])
+        await until(lambda: report(a.agent)["held_back"])
+        held = report(a.agent)["held_back"][0]
+        assert held["what"] == "everything"
+        assert "Node(b)" in held["missing"]
+        assert "Held back" in status.text(report(a.agent), 0.0)
+
+
+# --- the socket ---
+
+
+@contextlib.asynccontextmanager
+async def listening(path: Path, reply: control.Answer = lambda request: {"status": {}}) -> AsyncIterator[ControlSocket]:
+    made = ControlSocket(path, reply)
+    await made.open()
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+async def exchange(path: Path, *lines: bytes) -> list[dict[str, Any]]:
+    reader, writer = await asyncio.open_unix_connection(str(path))
+    writer.write(b"".join(lines))
+    writer.write_eof()
+    answers = [json.loads(line) for line in (await reader.read()).splitlines()]
+    writer.close()
+    return answers
+
+
+async def test_ids_and_errors(tmp_path: Path) -> None:
+    async with cluster("a") as mesh, listening(tmp_path / "s", partial(answer, mesh.start("a").agent)) as made:
+        replies = await exchange(
+            made.path,
+            b'{"id": 1, "request": "status"}\n{"id": "two", "request": "reboot"}\n',
+            b"nonsense\n[]\n{}\n",
+            b'{"id": [1]}\n',
+        )
+    assert [reply["id"] for reply in replies] == [1, "two", None, None, None, None]
+    assert replies[0]["status"]["node"] == "a"
+    assert "unknown request 'reboot'" in replies[1]["error"]
+    assert all("error" in reply for reply in replies[1:])
+
+
+async def test_only_the_owner_and_no_traces(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "a.sock"
+    async with listening(path):
+        assert path.stat().st_mode & 0o777 == 0o600
+    assert not path.exists()
+
+
+async def test_a_socket_left_over_from_a_crash_is_replaced_and_a_living_one_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX) as crashed:
+        crashed.bind(str(path))
+    assert path.exists()
+    async with listening(path):
+        with pytest.raises(OSError, match="another agent answers"):
+            await ControlSocket(path, lambda request: {}).open()
+        assert await exchange(path, b'{"id": 7}\n') == [{"id": 7, "status": {}}]
+
+
+async def test_an_endless_line(tmp_path: Path) -> None:
+    async with listening(tmp_path / "s") as made:
+        replies = await exchange(made.path, b"x" * 20_000)
+        assert "at most 4096 octets" in replies[0]["error"]
+        assert await exchange(made.path, b"{}\n") == [{"id": None, "status": {}}]
+
+
+async def test_clients_that_say_nothing_are_bounded_and_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "PATIENCE", 0.2)
+    async with listening(tmp_path / "s") as made, contextlib.AsyncExitStack() as stack:
+        silent = []
+        for _ in range(control.MOST_CLIENTS):
+            reader, writer = await asyncio.open_unix_connection(str(made.path))
+            stack.callback(writer.close)
+            silent.append(reader)
+        assert "too many clients" in (await exchange(made.path, b""))[0]["error"]
+        for reader in silent:
+            assert await reader.read() == b""
+        assert await exchange(made.path, b"{}\n") == [{"id": None, "status": {}}]
+
+
+async def test_a_client_that_does_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "PATIENCE", 0.2)
+    async with listening(tmp_path / "s", lambda request: {"status": "x" * 4_000_000}) as made:
+        reader, writer = await asyncio.open_unix_connection(str(made.path), limit=16)
+        writer.write(b"{}\n" * 3)
+        assert len(await exchange(made.path, b"{}\n")) == 1, "others are served meanwhile"
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+
+
+async def test_a_mistake_of_ours_is_an_answer(tmp_path: Path) -> None:
+    def broken(request: dict[str, Any]) -> dict[str, Any]:
+        raise KeyError("a bug")
+
+    async with listening(tmp_path / "s", broken) as made:
+        assert "failed to answer" in (await exchange(made.path, b'{"id": 1}\n'))[0]["error"]
+
+
+async def test_closing_does_not_wait_for_clients(tmp_path: Path) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        async with listening(tmp_path / "s") as made:
+            reader, writer = await asyncio.open_unix_connection(str(made.path))
+            stack.callback(writer.close)
+            writer.write(b"{}\n")
+            assert await reader.readline()
+        assert await reader.read() == b""
+
+
+# --- the command ---
+
+
+async def command(*flags: str) -> tuple[int, str, str]:
+    out, err = io.StringIO(), io.StringIO()
+    code = await asyncio.to_thread(status.main, flags, dict(os.environ), out, err)
+    return code, out.getvalue(), err.getvalue()
+
+
+async def test_the_command(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    async with cluster("ab", ON_B) as mesh:
+        agent = mesh.start("a").agent
+        async with listening(path, partial(answer, agent)):
+            code, out, err = await command("--json", "--routes", "--socket", str(path))
+            assert (code, err) == (0, "")
+            assert "routes" in json.loads(out)
+            code, out, _ = await command("--socket", str(path))
+            assert code == 0
+            assert out.startswith("node       a, ")
+
+
+async def test_no_agent(tmp_path: Path) -> None:
+    code, out, err = await command("--socket", str(tmp_path / "none"))
+    assert (code, out) == (1, "")
+    assert "no agent is running here" in err
+
+
+async def test_an_answer_that_is_none(tmp_path: Path) -> None:
+    async with listening(tmp_path / "s", lambda request: {"status": "?"}):
+        code, _, err = await command("--socket", str(tmp_path / "s"))
+    assert code == 1
+    assert "answers:" in err
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(-5, "0 s"), (0.4, "0 s"), (59, "59 s"), (61, "1 min"), (3660, "1 h 1 min"), (200_000, "2 d 7 h")],
+)
+def test_durations(seconds: float, words: str) -> None:
+    assert status.duration(seconds) == words
+
+
+BARE: dict[str, Any] = {
+    "version": "1",
+    "pid": 1,
+    "since": 0,
+    "node": "a",
+    "datastore": {"connected": True, "source": "s", "driver": "d", "since": 0, "revision": 1},
+    "sessions": {"wanted": 1, "established": 0, "complete": 0},
+    "announced": [],
+    "learned": {"ipv4": 0, "ipv6": 0},
+    "held_back": [],
+    **dict.fromkeys(("ipv4", "ipv6", "as", "bgp_identifier")),
+}
+
+
+@given(st.text(max_size=30))
+@settings(max_examples=100, deadline=None)
+def test_names_of_others_cannot_move_the_cursor(text: str) -> None:
+    peer = {"node": text, "address": "192.0.2.1", "as": 1, "state": "Idle", "since": None, "last_error": text}
+    document = {
+        **BARE,
+        "peers": [{**peer, "stale": False, "routes_in": 0, "routes_out": 0}],
+        "not_announced": [{"prefix": "10.0.0.1/32", "reason": text}],
+        "kernel": {"ipv4": 0, "ipv6": 0, "pending": 0, "stale": 0, "problems": [text]},
+        "problems": [text],
+    }
+    assert all(line.isprintable() for line in status.text(document, 0.0).split("\n"))
