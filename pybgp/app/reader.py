@@ -81,9 +81,10 @@ class Table:
         return list(listed)
 
     def tables(self, key: str) -> list[Table]:
-        """The tables of `[[key]]`."""
+        """The tables of `[[key]]`; what is none is told and left out."""
         value = self.take(key, list, [])
-        return [Table(item, (*self.path, key, n), self.lines, self.problems) for n, item in enumerate(value)]
+        found = [Table(item, (*self.path, key, n), self.lines, self.problems) for n, item in enumerate(value)]
+        return [table for table, item in zip(found, value, strict=True) if isinstance(item, dict)]
 
     def table(self, key: str) -> Table:
         """The table `[key]`, empty where there is none."""

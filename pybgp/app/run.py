@@ -38,7 +38,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{arguments.file} cannot be read: {error.strerror}", file=sys.stderr)
         return 1
     if arguments.check:
-        print(f"{arguments.file}: {len(settings.peers)} peers, {len(settings.routes)} routes, no errors")
+        counts = _count(len(settings.peers), "peer"), _count(len(settings.routes), "route")
+        print(f"{arguments.file}: {', '.join(counts)}, no errors")
         return 0
     logging.basicConfig(
         level=arguments.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
@@ -51,6 +52,10 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 async def _serve(path: Path, settings: SpeakerFile) -> None:
     end, reload = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -61,7 +66,8 @@ async def _serve(path: Path, settings: SpeakerFile) -> None:
     async with Speaker(**{**fixed, "listen": fixed["listen"] or None}) as speaker:
         LOG.info("AS %s, BGP Identifier %s, listening on %s", *_words(speaker, fixed))
         nothing = SpeakerFile(fixed, {}, {}, {})
-        apply(speaker, difference(nothing, settings), settings)
+        for refusal in apply(speaker, difference(nothing, settings), settings).values():
+            raise refusal
         while not end.is_set():
             await _first(end, reload)
             if reload.is_set():
@@ -86,7 +92,7 @@ async def _first(*events: asyncio.Event) -> None:
 def _again(speaker: Speaker, path: Path, old: SpeakerFile) -> SpeakerFile:
     """The new settings, carried out; the old ones where the file is no good, and then nothing is touched."""
     try:
-        new = read(path)
+        new = read(path, running=old)
     except (Problems, OSError) as error:
         for line in str(error).splitlines():
             LOG.error("%s: %s", path, line)
@@ -96,34 +102,47 @@ def _again(speaker: Speaker, path: Path, old: SpeakerFile) -> SpeakerFile:
     if not steps:
         LOG.info("%s: nothing changed", path)
         return new
+    policies = [peer.config.address for peer, names in steps.changed if names & {"import_policy", "export_policy"}]
+    if policies:  # what else changes is told by the speaker
+        LOG.info("%s: other policies for %s", path, ", ".join(policies))
     if steps.restart:
         LOG.warning("%s: %s of [speaker] changed; that needs a new start", path, ", ".join(steps.restart))
-    try:
-        apply(speaker, steps, new)
-    except ConfigurationError as error:
-        LOG.error("%s: %s", path, error)
-    return SpeakerFile(old.fixed, new.peers, new.routes, new.policies, new.policy_texts)
+    peers = dict(new.peers)
+    for address, refusal in apply(speaker, steps, new).items():
+        LOG.error("%s: peer %s: %s", path, address, refusal)
+        peers.pop(address)
+        if address in old.peers:  # so that the next reload tries again
+            peers[address] = old.peers[address]
+    return SpeakerFile(old.fixed, peers, new.routes, new.policies, new.policy_values)
 
 
-def apply(speaker: Speaker, steps: Difference, settings: SpeakerFile) -> None:
-    """Carry out a difference; what is not in it is not touched. Routes come before the peers that learn them."""
+def apply(speaker: Speaker, steps: Difference, settings: SpeakerFile) -> dict[str, ConfigurationError]:
+    """Carry out a difference; what is not in it is not touched. Routes come before the peers that learn them.
+
+    Returns the peers which the speaker refused to add or change, and why.
+    """
+    refused: dict[str, ConfigurationError] = {}
     if steps.withdrawn:
         speaker.withdraw_many(steps.withdrawn)
-        LOG.info("%d routes withdrawn", len(steps.withdrawn))
+        LOG.info("%s withdrawn", _count(len(steps.withdrawn), "route"))
     for spec, prefixes in steps.announced:
         speaker.announce_many(prefixes, spec.attributes, next_hop=spec.next_hop)
     if steps.announced:
-        LOG.info("%d routes announced", sum(len(prefixes) for _spec, prefixes in steps.announced))
+        LOG.info("%s announced", _count(sum(len(prefixes) for _spec, prefixes in steps.announced), "route"))
     for address in steps.gone:
         speaker.remove_peer(address)
-        LOG.info("peer %s removed", address)
     for peer, names in steps.changed:
-        speaker.change_peer(peer.config.address, **_changed(peer, names, settings.policies))
-        LOG.info("peer %s: %s changed", peer.config.address, ", ".join(sorted(names)))
+        try:
+            speaker.change_peer(peer.config.address, **_changed(peer, names, settings.policies))
+        except ConfigurationError as error:
+            refused[peer.config.address] = error
     for peer in steps.new:
         every: dict[str, Any] = {**peer.settings(), **_policies(peer, settings.policies)}
-        speaker.add_peer(**every)
-        LOG.info("peer %s added", peer.config.address)
+        try:
+            speaker.add_peer(**every)
+        except ConfigurationError as error:
+            refused[peer.config.address] = error
+    return refused
 
 
 def _policies(peer: PeerSpec, policies: dict[str, Policy]) -> dict[str, Policy | None]:

@@ -13,7 +13,7 @@ from pybgp.app.reader import Problem, Problems, Table
 from pybgp.app.toml_lines import Lines
 from pybgp.config import PeerConfig
 from pybgp.errors import ConfigurationError
-from pybgp.family import Family
+from pybgp.family import Afi, Family
 from pybgp.messages.attributes import ROW_NAMED
 from pybgp.messages.attributes.path_attributes import PathAttributes
 from pybgp.policy import Policy
@@ -52,21 +52,24 @@ class SpeakerFile:
     peers: dict[str, PeerSpec]
     routes: dict[Prefix, RouteSpec]
     policies: dict[str, Policy] = field(compare=False)
-    policy_texts: dict[str, str] = field(default_factory=dict)
+    policy_values: dict[str, Any] = field(default_factory=dict)  # as written: policies cannot be compared
 
 
-def read(path: Path) -> SpeakerFile:
-    """Read and check a file. Raises Problems with all of its errors, OSError where it cannot be read."""
+def read(path: Path, running: SpeakerFile | None = None) -> SpeakerFile:
+    """Read and check a file. Raises Problems with all of its errors, OSError where it cannot be read.
+
+    running: what the speaker was started with; peers go on with its AS and BGP Identifier, whatever the file says now.
+    """
     octets = path.read_bytes()
     try:
         text = octets.decode("utf-8")
     except UnicodeDecodeError as error:
         line = octets[: error.start].count(b"\n") + 1
         raise Problems([Problem(line, "", "the file is not UTF-8")]) from None
-    return parse(text, path.parent)
+    return parse(text, path.parent, running)
 
 
-def parse(text: str, folder: Path = Path()) -> SpeakerFile:
+def parse(text: str, folder: Path = Path(), running: SpeakerFile | None = None) -> SpeakerFile:
     """Settings of a text. Relative `password_file`s lie in `folder`. Raises Problems with all errors."""
     try:
         values = tomllib.loads(text)
@@ -81,7 +84,7 @@ def parse(text: str, folder: Path = Path()) -> SpeakerFile:
     policies = read_policies(top.table("policy"))
     peers: dict[str, PeerSpec] = {}
     for table in top.tables("peer"):
-        spec = _peer(table, fixed, defaults, policies, folder)
+        spec = _peer(table, fixed if running is None else running.fixed, defaults, policies, folder)
         if spec is not None and spec.config.address in peers:
             table.problem("address", f"{spec.config.address} is a peer already")
         elif spec is not None:
@@ -92,8 +95,7 @@ def parse(text: str, folder: Path = Path()) -> SpeakerFile:
     top.close(("speaker", "policy", "peer", "route"))
     if problems:
         raise Problems(problems)
-    texts = {name: repr(value) for name, value in values.get("policy", {}).items()}
-    return SpeakerFile(fixed, peers, routes, policies, texts)
+    return SpeakerFile(fixed, peers, routes, policies, values.get("policy", {}))
 
 
 def _speaker(table: Table) -> tuple[dict[str, Any], dict[str, str | None]]:
@@ -150,12 +152,14 @@ def _peer(
             table.problem("password", "is given twice, with password_file")
     for key in _FAMILIES:
         if key in table.values:
-            texts = table.texts(key)
-            settings[key] = table.attempt(key, tuple[Family, ...](), _families, texts)
+            so_far = len(table.problems)
+            families = table.attempt(key, None, _families, table.texts(key))
+            if len(table.problems) == so_far:
+                settings[key] = families
     for key in ("address", "peer_as"):
         table.take(key, object, required=True)
     allowed = PeerConfig.names() - {"bgp_identifier"}
-    for key in allowed & table.values.keys():
+    for key in (allowed - set(_FAMILIES)) & table.values.keys():
         value = table.take(key, object)
         settings.setdefault(key, value)
     table.close(allowed | {"password_file"})
@@ -191,11 +195,12 @@ def _secret(path: Path) -> str:
 def _route(table: Table, routes: dict[Prefix, RouteSpec]) -> None:
     key = "prefixes" if "prefixes" in table.values else "prefix"
     prefixes = table.texts(key)
-    if not prefixes and key not in table.values:
+    if key not in table.values:
         table.problem("prefix", "is missing")
+    elif table.values[key] == []:
+        table.problem(key, "names no prefix")
     next_hop = table.take("next_hop", str, "self")
-    if next_hop != "self":
-        table.attempt("next_hop", b"", pack_address, next_hop)
+    packed = b"" if next_hop == "self" else table.attempt("next_hop", b"", pack_address, next_hop)
     known = set(ROW_NAMED) - {"next_hop", "mp_reach", "mp_unreach", "as4_path", "as4_aggregator"}
     attributes = PathAttributes.build()
     for name in sorted(known & table.values.keys()):
@@ -207,6 +212,8 @@ def _route(table: Table, routes: dict[Prefix, RouteSpec]) -> None:
             continue
         if prefix in routes:
             table.problem(key, f"{prefix} is there already")
+        if prefix.family.afi == Afi.IPV6 and len(packed) == 4:
+            table.problem("next_hop", f"{prefix} needs an IPv6 next hop, not {next_hop}")
         routes[prefix] = RouteSpec(attributes, next_hop)
     table.close(known | {"prefix", "prefixes", "next_hop"})
 
@@ -237,8 +244,8 @@ def difference(old: SpeakerFile, new: SpeakerFile) -> Difference:
     """Pure: nothing for two files that say the same."""
     policies = {
         name
-        for name in old.policy_texts.keys() | new.policy_texts.keys()
-        if old.policy_texts.get(name) != new.policy_texts.get(name)
+        for name in old.policy_values.keys() | new.policy_values.keys()
+        if old.policy_values.get(name) != new.policy_values.get(name)
     }
     changed = []
     for address in old.peers.keys() & new.peers.keys():
