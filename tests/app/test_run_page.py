@@ -1,0 +1,98 @@
+"""docs/run.md has every key of a speaker's file, with its default, and none that there is not."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pybgp.app.cli import parser
+from pybgp.app.policy_file import ACTIONS, CONDITIONS
+from pybgp.app.speaker_file import parse
+from pybgp.config import PeerConfig
+from pybgp.messages.attributes import ROW_NAMED
+from pybgp.prefix import Prefix
+
+PAGE = (Path(__file__).parents[2] / "docs" / "run.md").read_text()
+SECTIONS: dict[str, str] = dict(re.findall(r"^## \[+([a-z.A-Z]+)\]+\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
+HEAD = '[speaker]\nlocal_as = 64512\nbgp_identifier = "192.0.2.1"\n'
+PEER = '[[peer]]\naddress = "192.0.2.2"\npeer_as = 64512\n'
+ROUTE = '[[route]]\nprefix = "10.0.0.0/8"\n'
+
+
+def rows(section: str) -> list[tuple[list[str], list[str]]]:
+    """The keys of each row of a section's tables, and the other cells."""
+    found = []
+    for line in SECTIONS[section].splitlines():
+        if line.startswith("| `"):
+            first, *others = [cell.strip() for cell in line.strip("|").split(" | ")]
+            found.append((re.findall(r"`([a-z_0-9]+)`", first), others))
+    return found
+
+
+def keys(section: str) -> list[str]:
+    return [key for names, _cells in rows(section) for key in names]
+
+
+def test_each_section_has_its_keys_once() -> None:
+    attributes = set(ROW_NAMED) - {"mp_reach", "mp_unreach", "as4_path", "as4_aggregator"}
+    expected = {
+        "speaker": {"local_as", "bgp_identifier", "listen", "port", "multipath", "import_policy", "export_policy"},
+        "peer": PeerConfig.names() - {"bgp_identifier"} | {"import_policy", "export_policy", "password_file"},
+        "route": attributes | {"prefix", "prefixes", "next_hop"},
+        "policy.NAME": {*CONDITIONS, *ACTIONS, "prefix", "ge", "le", "then"},
+    }
+    assert {section: set(keys(section)) for section in SECTIONS} == expected
+    for section in SECTIONS:
+        assert len(keys(section)) == len(set(keys(section))), section
+
+
+def default(section: str, key: str) -> Any:
+    """The default that the page tells as a value; None where it tells it in words."""
+    ((_names, cells),) = [row for row in rows(section) if key in row[0]]
+    text = cells[0].strip("`")
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return None
+
+
+def test_the_defaults_of_a_peer() -> None:
+    config = parse(HEAD + PEER).peers["192.0.2.2"].config
+    told = {key: value for key in keys("peer") if (value := default("peer", key)) is not None}
+    assert len(told) > 25
+    for key, value in told.items():
+        actual = getattr(config, key)
+        if isinstance(actual, tuple):
+            actual = [str(family) for family in actual]
+        if key == "ttl":
+            assert actual is None, "the transport's own default"
+        else:
+            assert (key, value) == (key, actual)
+
+
+def test_the_defaults_of_a_speaker() -> None:
+    fixed = parse(HEAD).fixed
+    for key in ("listen", "port", "multipath"):
+        value = default("speaker", key)
+        assert fixed[key] == (tuple(value) if isinstance(value, list) else value)
+
+
+@pytest.mark.parametrize(("names", "cells"), [row for row in rows("route") if "next_hop" not in row[0]][1:])
+def test_the_examples_of_attributes(names: list[str], cells: list[str]) -> None:
+    values = re.findall(r"`(.+?)`", cells[0])
+    assert values
+    for value in values:
+        file = parse(f"{HEAD}{ROUTE}{names[0]} = {value}\n")
+        assert file.routes[Prefix("10.0.0.0/8")].attributes.get(ROW_NAMED[names[0]]) is not None
+
+
+def test_the_options() -> None:
+    page = PAGE.partition("## ")[0]
+    commands: Any = parser()._subparsers
+    run = commands._group_actions[0].choices["run"]
+    options = {option for action in run._actions for option in action.option_strings if option.startswith("--")}
+    assert options - {"--help"} == set(re.findall(r"^\| `(--[a-z-]+)`", page, re.MULTILINE))
