@@ -34,6 +34,7 @@ from .view import View, fold
 log = logging.getLogger(__name__)
 
 RETRY = 3.0  # seconds until what failed is tried again
+INTRODUCE = 2.0  # seconds that the datastore gets to show what we registered, before the first session
 SAVE_AFTER = 0.5  # seconds from a change until it is on disk; more changes meanwhile go with it
 FLUSH_TIME = 1.0  # seconds that the kernel gets for the last changes when we leave
 
@@ -89,6 +90,7 @@ class Agent:
         self._saved: View | None = None
         self._registered = not agent_options.register
         self._registering: asyncio.Task[None] | None = None
+        self._introduce_until: float | None = None
         self._had_own_node = False
         self._foreign_address = ""
         self._restarting = False
@@ -252,6 +254,8 @@ class Agent:
         )
         self._tell(wanted)
         self.wanted = wanted
+        if self.mesh.speaker is None and self._introducing(view, now):
+            return True
         if self.mesh.outdated(wanted):
             await self._start_again(wanted)
         self.kernel.protect({pack_address(address) for address in wanted.peers})
@@ -364,6 +368,21 @@ class Agent:
             return
         identity = self.identity
         self._registering = asyncio.create_task(self._write(partial(carry_out, todo, self.datastore, identity)))
+
+    def _introducing(self, view: View, now: float) -> bool:
+        """Whether the first session should wait for our registration: without a pool we would announce
+        nothing, and the End-of-RIB that follows would make the others drop what they have of us."""
+        assert self.believed is not None
+        if not self.agent_options.register or self.registration_problem or not self.believed.settled:
+            return False
+        if not plan(view, self.identity):
+            return False
+        if self._introduce_until is None:
+            self._introduce_until = now + INTRODUCE
+        if now >= self._introduce_until:
+            return False
+        self._retry_at = self._introduce_until
+        return True
 
     async def _write(self, work: Callable[[], Coroutine[Any, Any, list[str]]]) -> None:
         try:

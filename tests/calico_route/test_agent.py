@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from calico_route import agent as agent_module
-from calico_route.datastore import MemoryDatastore
+from calico_route.datastore import DatastoreDeniedError, MemoryDatastore
 from calico_route.desired import Options
 from calico_route.discovery import Found
 from calico_route.fields import host_address
-from calico_route.model import Kind, Node, ReadyFlag, ResourceKey
+from calico_route.model import Kind, Node, ReadyFlag, Resource, ResourceKey
 from calico_route.report import report
 from tests.calico_route.cluster import cluster, turns, until
 from tests.calico_route.memory_kernel import MemoryKernel
@@ -106,6 +106,33 @@ async def test_a_lone_agent_registers_itself_with_the_address_it_finds(caplog: p
         assert "127.0.1.1/8 of docker0: default route" in caplog.text
         assert "bridge inside this host" in caplog.text
         await until(lambda: "made default-ipv4-ippool" in caplog.text)
+
+
+async def test_sessions_begin_when_the_default_pool_is_there(caplog: pytest.LogCaptureFixture) -> None:
+    """An End-of-RIB without routes would make the others drop what they have of us."""
+    on_b = endpoint("wb", "b", "192.168.0.2/32")
+    async with cluster("ab", on_b) as mesh:
+        await mesh.datastore.delete(mesh.basics[1].key)
+        b = mesh.start("b")
+        a = mesh.start("a", kernel=MemoryKernel(before={"192.168.0.2/32": VIA_B}))
+        await until(lambda: a.agent.grace.over and b.agent.grace.over)
+        assert a.kernel.log == []
+        messages = [record.getMessage() for record in caplog.records]
+        made = next(number for number, text in enumerate(messages) if "made default-ipv4-ippool" in text)
+        spoke = next(number for number, text in enumerate(messages) if "speaking BGP as" in text)
+        assert made < spoke
+
+
+async def test_a_datastore_that_only_lets_us_read(caplog: pytest.LogCaptureFixture) -> None:
+    class ReadOnly(MemoryDatastore):
+        async def create(self, resource: Resource) -> bool:
+            raise DatastoreDeniedError("permission denied")
+
+    async with cluster("ab", ON_B) as mesh:
+        store = ReadOnly([*mesh.basics, mesh.nodes[1], ON_B])
+        a, _ = mesh.start("a", given=True, datastore=store), mesh.start("b")
+        await until(lambda: a.kernel.shown == {"10.0.0.2/32": VIA_B})
+        assert "could not be registered: permission denied" in report(a.agent)["problems"][0]
 
 
 # --- restarts ---
