@@ -12,29 +12,27 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 from pybgp import IPV4_UNICAST, IPV6_UNICAST, BGPError, Prefix, pack_address
 
 from .believed import Believed
 from .cache import Kept, SnapshotFile
-from .datastore import Datastore, DatastoreDeniedError, DatastoreError, DatastoreStatus, Snapshot, Update
+from .datastore import Datastore, DatastoreError, DatastoreStatus, Snapshot, Update
 from .desired import Desired, Options, desired
-from .discovery import Found, owned
+from .discovery import Found
 from .grace import Grace
 from .identity import Identity
 from .mesh import Mesh
-from .model import Kind, Problem, ResourceKey
+from .model import Problem, ResourceKey
+from .ourselves import Ourselves
 from .ports import KernelPort
-from .registration import carry_out, plan
 from .view import View, fold
 
 log = logging.getLogger(__name__)
 
 RETRY = 3.0  # seconds until what failed is tried again
-INTRODUCE = 2.0  # seconds that the datastore gets to show what we registered, before the first session
 SAVE_AFTER = 0.5  # seconds from a change until it is on disk; more changes meanwhile go with it
 FLUSH_TIME = 1.0  # seconds that the kernel gets for the last changes when we leave
 
@@ -72,27 +70,27 @@ class Agent:
         snapshots: SnapshotFile | None = None,
         find: Callable[[], Found | None] = lambda: None,
     ) -> None:
-        self.identity = identity
         self.options = options
         self.agent_options = agent_options
         self.datastore = datastore
         self.kernel = kernel
+        self.ourselves = Ourselves(
+            identity,
+            datastore,
+            find=find,
+            register=agent_options.register,
+            retry=RETRY,
+            on_change=self.mark,
+        )
         self.mesh = Mesh(kernel, on_event=self._on_peer_event)
         self.grace = Grace(agent_options.stale_route_time)
         self.believed: Believed | None = None
         self.wanted: Desired | None = None
         self.started = time.time()
         self.problems: dict[ResourceKey, tuple[Problem, ...]] = {}
-        self.registration_problem = ""
         self._snapshots = snapshots
-        self._find = find
         self._seen: View | None = None
         self._saved: View | None = None
-        self._registered = not agent_options.register
-        self._registering: asyncio.Task[None] | None = None
-        self._introduce_until: float | None = None
-        self._had_own_node = False
-        self._foreign_address = ""
         self._restarting = False
         self._retry_at: float | None = None
         self._dirty = asyncio.Event()
@@ -139,8 +137,7 @@ class Agent:
     async def _leave(self, tasks: list[asyncio.Task[None]]) -> None:
         flush = self.agent_options.flush_on_exit
         log.info("leaving; %s", "routes are removed" if flush else "routes stay as they are")
-        if self._registering is not None:
-            tasks.append(self._registering)
+        tasks += self.ourselves.tasks()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -247,15 +244,22 @@ class Agent:
             return True
         if view is not before:
             self._changed.set()
-        self._know_ourselves(view)
-        self._register(view)
+        self.ourselves.look(view)
+        if self.believed.settled:
+            self.ourselves.register(view)
         wanted = desired(
-            view, self.identity, self.options, present=self._present, kernel_workloads=self._kernel_workloads()
+            view,
+            self.ourselves.identity,
+            self.options,
+            present=self._present,
+            kernel_workloads=self._kernel_workloads(),
         )
         self._tell(wanted)
         self.wanted = wanted
-        if self.mesh.speaker is None and self._introducing(view, now):
-            return True
+        if self.mesh.speaker is None and self.believed.settled:
+            self._retry_at = self.ourselves.introducing_until(view, now)
+            if self._retry_at is not None:
+                return True
         if self.mesh.outdated(wanted):
             await self._start_again(wanted)
         self.kernel.protect({pack_address(address) for address in wanted.peers})
@@ -309,96 +313,6 @@ class Agent:
     def _on_next_hops(self, next_hops: set[bytes] | None) -> None:
         if self.mesh.speaker is not None:
             self.mesh.speaker.next_hops_changed(next_hops)
-
-    # --- who we are ---
-
-    def _know_ourselves(self, view: View) -> None:
-        """Find an address where nobody gives one, and notice when our Node goes."""
-        own = view.node(self.identity.name)
-        if own is not None:
-            if own.ipv4 is not None:
-                # Should the Node vanish while we run, we are still who we were.
-                self.identity = replace(self.identity, found_ipv4=own.ipv4)
-        elif self._had_own_node:
-            log.warning(
-                "Node %s is gone from the datastore: the other nodes end their sessions to this one. "
-                "It is registered again at the next start",
-                self.identity.name,
-            )
-        self._had_own_node = own is not None
-        if own is None and self.identity.effective(4, None) is None and 4 not in self.identity.without:
-            found = self._find()
-            if found is not None:
-                log.info("address %s of %s: %s", found.address, found.interface, found.how)
-                if found.doubtful:
-                    log.warning(
-                        "%s looks like a bridge inside this host, which other nodes cannot reach: give --ip",
-                        found.interface,
-                    )
-                self.identity = replace(self.identity, found_ipv4=found.address)
-        self._check_owned(view)
-
-    def _check_owned(self, view: View) -> None:
-        own = view.node(self.identity.name)
-        addresses = [self.identity.effective(version, own) for version in (4, 6)]
-        missing = ", ".join(one.address for one in addresses if one is not None and not owned(one.address))
-        if missing and missing != self._foreign_address:
-            log.error(
-                "%s is no address of this host: sessions cannot come up from it. Check --ip and the Node", missing
-            )
-        self._foreign_address = missing
-
-    @property
-    def foreign_address(self) -> str:
-        """Addresses of ours that this host does not have."""
-        return self._foreign_address
-
-    # --- registration ---
-
-    def _register(self, view: View) -> None:
-        """Start to write what the datastore lacks, once, and only when it is surely lacking."""
-        assert self.believed is not None
-        if self._registered or not self.believed.settled or self._registering is not None:
-            return
-        todo = plan(view, self.identity)
-        if not todo:
-            # A node without an address may still find one.
-            own = view.get(Kind.NODE, self.identity.name)
-            self._registered = own is not None
-            return
-        identity = self.identity
-        self._registering = asyncio.create_task(self._write(partial(carry_out, todo, self.datastore, identity)))
-
-    def _introducing(self, view: View, now: float) -> bool:
-        """Whether the first session should wait for our registration: without a pool we would announce
-        nothing, and the End-of-RIB that follows would make the others drop what they have of us."""
-        assert self.believed is not None
-        if not self.agent_options.register or self.registration_problem or not self.believed.settled:
-            return False
-        if not plan(view, self.identity):
-            return False
-        if self._introduce_until is None:
-            self._introduce_until = now + INTRODUCE
-        if now >= self._introduce_until:
-            return False
-        self._retry_at = self._introduce_until
-        return True
-
-    async def _write(self, work: Callable[[], Coroutine[Any, Any, list[str]]]) -> None:
-        try:
-            for line in await work():
-                log.info("%s", line)
-            self._registered, self.registration_problem = True, ""
-        except DatastoreDeniedError as error:
-            self._registered, self.registration_problem = True, f"this node could not be registered: {error}"
-            log.error("%s; going on without", self.registration_problem)
-        except (DatastoreError, ValueError) as error:
-            self.registration_problem = f"this node could not be registered: {error}"
-            log.warning("%s; trying again in %g s", self.registration_problem, RETRY)
-            await asyncio.sleep(RETRY)
-        finally:
-            self._registering = None
-            self.mark()
 
     # --- the snapshot on disk ---
 

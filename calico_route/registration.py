@@ -43,14 +43,13 @@ def plan(view: View, identity: Identity) -> Plan:
 
 
 def corrections(own: Node, identity: Identity) -> tuple[str, ...]:
-    """Where the Node differs from what flags or environment say, in words. Those win."""
+    """Where the Node differs from what we go by, in words: from flags and environment, which win, and from
+    the address that was found for a Node without any."""
     found = []
-    for what, given, stored in (
-        ("IPv4 address", identity.ipv4, own.ipv4),
-        ("IPv6 address", identity.ipv6, own.ipv6),
-    ):
-        if given is not None and (stored is None or stored.address != given.address):
-            found.append(f"{what} {stored or '(none)'} -> {given}")
+    for what, version, stored in (("IPv4 address", 4, own.ipv4), ("IPv6 address", 6, own.ipv6)):
+        ours = identity.effective(version, own)
+        if ours is not None and (stored is None or stored.address != ours.address):
+            found.append(f"{what} {stored or '(none)'} -> {ours}")
     if identity.asn is not None and own.asn != identity.asn:
         found.append(f"AS {own.asn or '(of the cluster)'} -> {identity.asn}")
     return tuple(found)
@@ -61,11 +60,12 @@ def corrected(own: Node, identity: Identity) -> Node:
     document: dict[str, Any] = json.loads(json.dumps(own.raw))
     spec = _section(document, "spec")
     bgp = _section(spec, "bgp")
-    for name, given, stored in (("ipv4Address", identity.ipv4, own.ipv4), ("ipv6Address", identity.ipv6, own.ipv6)):
-        if given is None or (stored is not None and stored.address == given.address):
+    for name, version, stored in (("ipv4Address", 4, own.ipv4), ("ipv6Address", 6, own.ipv6)):
+        ours = identity.effective(version, own)
+        if ours is None or (stored is not None and stored.address == ours.address):
             continue
-        before, bgp[name] = bgp.get(name), str(given)
-        _exchange_address(spec, before, given)
+        before, bgp[name] = bgp.get(name), str(ours)
+        _exchange_address(spec, before, ours)
     if identity.asn is not None:
         bgp["asNumber"] = identity.asn
     resource, problems = read_document(own.key, document)
@@ -81,12 +81,12 @@ def _section(parent: dict[str, Any], name: str) -> dict[str, Any]:
     return section
 
 
-def _exchange_address(spec: dict[str, Any], before: object, given: HostAddress) -> None:
+def _exchange_address(spec: dict[str, Any], before: object, now: HostAddress) -> None:
     """Calico repeats the addresses in `spec.addresses`."""
     addresses = spec.get("addresses")
     kept = [one for one in addresses if isinstance(one, dict)] if isinstance(addresses, list) else []
     kept = [one for one in kept if not (one.get("type") == "CalicoNodeIP" and one.get("address") == before)]
-    spec["addresses"] = [*kept, {"address": str(given), "type": "CalicoNodeIP"}]
+    spec["addresses"] = [*kept, {"address": str(now), "type": "CalicoNodeIP"}]
 
 
 async def carry_out(todo: Plan, datastore: Datastore, identity: Identity) -> list[str]:
@@ -116,7 +116,7 @@ async def carry_out(todo: Plan, datastore: Datastore, identity: Identity) -> lis
             return corrected(own, identity) if isinstance(own, Node) and changes else None
 
         if await datastore.change(ResourceKey(Kind.NODE, "", identity.name), correct) is not None:
-            done.append(f"corrected Node {identity.name}, since flags win over it: {', '.join(changes)}")
+            done.append(f"corrected Node {identity.name}, flags win over it: {', '.join(changes)}")
     if todo.pool and await datastore.create(new_ip_pool(uid=uuid4(), created=now)):
         done.append(f"there was no IP pool: made {DEFAULT_POOL_NAME} {DEFAULT_POOL_CIDR}")
     return done

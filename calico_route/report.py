@@ -29,7 +29,7 @@ def report(agent: Agent, *, routes: bool = False) -> dict[str, Any]:
         "version": __version__,
         "pid": os.getpid(),
         "since": round(agent.started, 3),
-        "node": agent.identity.name,
+        "node": agent.ourselves.identity.name,
         **_local(local),
         "datastore": _datastore(agent),
         "sessions": {
@@ -170,10 +170,10 @@ def _held_back(agent: Agent) -> list[dict[str, Any]]:
 
 def _problems(agent: Agent) -> list[str]:
     found = []
-    if agent.registration_problem:
-        found.append(agent.registration_problem)
-    if agent.foreign_address:
-        found.append(f"{agent.foreign_address} is no address of this host")
+    if agent.ourselves.problem:
+        found.append(agent.ourselves.problem)
+    if agent.ourselves.foreign:
+        found.append(f"{agent.ourselves.foreign} is no address of this host")
     found += [text for address, text in agent.mesh.failed.items() if not address]
     if agent.wanted is not None:
         found += agent.wanted.problems

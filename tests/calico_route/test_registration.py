@@ -78,7 +78,7 @@ async def test_flags_win_over_the_node_and_the_rest_of_it_stays() -> None:
     identity = replace(ME, asn=65001)
     done = await register(store, identity, own, POOL)
     changes = "IPv4 address 192.0.2.9/24 -> 192.0.2.5/24, AS (of the cluster) -> 65001"
-    assert done == [f"corrected Node me, since flags win over it: {changes}"]
+    assert done == [f"corrected Node me, flags win over it: {changes}"]
     now = await store.get(KEY)
     assert isinstance(now, Node)
     assert (str(now.ipv4), str(now.ipv6), now.asn) == ("192.0.2.5/24", "2001:db8::9/64", 65001)
@@ -103,3 +103,12 @@ async def test_a_correction_that_somebody_else_made_meanwhile() -> None:
     seen = node("me", "192.0.2.9")
     store = MemoryDatastore([node("me", "192.0.2.5"), POOL])
     assert await register(store, ME, seen, POOL) == []
+
+
+def test_a_found_address_goes_into_a_node_without_any() -> None:
+    found = Identity(name="me", found_ipv4=host_address("192.0.2.5/24"))
+    bare = node("me", asNumber=65001)
+    assert corrections(bare, found) == ("IPv4 address (none) -> 192.0.2.5/24",)
+    assert str(corrected(bare, found).ipv4) == "192.0.2.5/24"
+    assert corrections(node_without_bgp("me"), found) == (), "who takes no part is left alone"
+    assert corrections(node("me", None, "2001:db8::5"), found) == ()
