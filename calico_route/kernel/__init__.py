@@ -6,7 +6,8 @@ fib           wanted against installed         installed     what the kernel has
 resolver      where a BGP next hop really is   surroundings  links, addresses, routes of others
 contest       routes that somebody else takes  problem       why a route is not in, in words
 reader        a full look at the tables        writer        batches out, refusals back
-socket        the three kinds of sockets       netlink       bytes of rtnetlink messages
+socket        the three kinds of sockets       packer        messages that change routes, by pyroute2
+netlink       messages of the kernel, parsed
 route, work, words, snapshot, timers           small values and their spelling
 """
 

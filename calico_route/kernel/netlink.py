@@ -1,14 +1,14 @@
-"""rtnetlink messages: routes, links and addresses, packed and parsed with struct alone.
+"""rtnetlink messages as the kernel sends them: routes, links and addresses, parsed with struct alone.
 
-Routes come and go by the hundred thousand, so both directions work on what messages have in common:
-packing joins the destinations with one template a next-hop set, and parsing remembers everything of a
-message but its destination. Layouts: rtnetlink(7), linux/rtnetlink.h.
+Routes come and go by the hundred thousand, so parsing works on what messages have in common: it remembers
+everything of one but its destination. And it has to be there before the first OPEN, sooner than pyroute2 is
+imported. Layouts: rtnetlink(7), linux/rtnetlink.h. `packer.py` makes the messages that change routes.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -16,8 +16,6 @@ from .route import (
     ADDRESS_BYTES,
     ADDRESS_FAMILY,
     AFI_OF_FAMILY,
-    IPV4,
-    IPV6,
     KernelRoute,
     NextHop,
     RouteSpec,
@@ -29,7 +27,7 @@ RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 
-NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP_INTR = 0x01, 0x04, 0x10
+NLM_F_REQUEST, NLM_F_DUMP_INTR = 0x01, 0x10
 NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE, NLM_F_APPEND = 0x100, 0x200, 0x400, 0x800
 NLM_F_DUMP = 0x300
 NLM_F_ACK_TLVS = 0x200
@@ -120,87 +118,7 @@ def attributes(data: bytes, start: int, end: int) -> Iterator[tuple[int, bytes]]
         start += (length + 3) & ~3
 
 
-# --- packing ---------------------------------------------------------------------------------------------
-
-
-def _gateway(afi: int, gateway: bytes) -> bytes:
-    if not gateway:
-        return b""
-    if len(gateway) == ADDRESS_BYTES[afi]:
-        return attribute(RTA_GATEWAY, gateway)
-    family = ADDRESS_FAMILY[IPV4 if len(gateway) == 4 else IPV6]
-    return attribute(RTA_VIA, struct.pack("=H", family) + gateway)
-
-
-def scope_of(afi: int, spec: RouteSpec) -> int:
-    """IPv4 calls a route without a gateway one of scope link; IPv6 has no scopes."""
-    return SCOPE_LINK if afi == IPV4 and spec.connected else SCOPE_UNIVERSE
-
-
-class RoutePacker:
-    """Makes route messages for one table and protocol. A template is made once a next-hop set and length."""
-
-    def __init__(self, table: int, protocol: int) -> None:
-        self.table = table
-        self.protocol = protocol
-        self._templates: dict[tuple[int, int, int, int, bool, RouteSpec], tuple[bytes, bytes]] = {}
-
-    def pack(
-        self, kind: int, flags: int, afi: int, spec: RouteSpec, nlri: Sequence[bytes], *, exact: bool = True
-    ) -> bytes:
-        """Messages for destinations that all have one prefix length.
-
-        `exact`: the next hops are named. A deletion leaves them out where any route of ours with that
-        metric is meant, since one that the kernel changed (a dead next hop) would no longer match.
-        """
-        length = nlri[0][0]
-        key = (kind, flags, afi, length, exact, spec)
-        template = self._templates.get(key)
-        if template is None:
-            if len(self._templates) > 4096:
-                self._templates.clear()
-            template = self._templates[key] = self._template(kind, flags, afi, length, spec, exact)
-        head, tail = template
-        size = ADDRESS_BYTES[afi]
-        if length == 8 * size:
-            addresses = [destination[1:] for destination in nlri]
-        else:
-            addresses = [destination[1:].ljust(size, b"\0") for destination in nlri]
-        return head + (tail + head).join(addresses) + tail
-
-    def _template(
-        self, kind: int, flags: int, afi: int, length: int, spec: RouteSpec, exact: bool
-    ) -> tuple[bytes, bytes]:
-        route_flags = 0
-        tail = b""
-        if self.table > 255:
-            tail += attribute(RTA_TABLE, _U32.pack(self.table))
-        if spec.metric:
-            tail += attribute(RTA_PRIORITY, _U32.pack(spec.metric))
-        if exact and spec.type == RouteType.UNICAST:
-            if len(spec.nexthops) == 1:
-                hop = spec.nexthops[0]
-                route_flags = RTNH_F_ONLINK if hop.onlink else 0
-                tail += _gateway(afi, hop.gateway) + attribute(RTA_OIF, _U32.pack(hop.ifindex))
-            elif spec.nexthops:
-                hops = []
-                for hop in spec.nexthops:
-                    gateway = _gateway(afi, hop.gateway)
-                    hop_flags = RTNH_F_ONLINK if hop.onlink else 0
-                    hops.append(_NEXT_HOP.pack(8 + len(gateway), hop_flags, hop.weight - 1, hop.ifindex))
-                    hops.append(gateway)
-                tail += attribute(RTA_MULTIPATH, b"".join(hops))
-        scope = scope_of(afi, spec)
-        if kind == RTM_DELROUTE and not exact:
-            scope = 255  # RT_SCOPE_NOWHERE: of any scope
-        size = ADDRESS_BYTES[afi]
-        table = self.table if self.table <= 255 else 0
-        route = _ROUTE.pack(ADDRESS_FAMILY[afi], length, 0, 0, table, self.protocol, scope, spec.type, route_flags)
-        if kind == RTM_DELROUTE and not exact:
-            route = _ROUTE.pack(ADDRESS_FAMILY[afi], length, 0, 0, table, self.protocol, scope, 0, 0)
-        total = HEADER.size + _ROUTE.size + 4 + size + len(tail)
-        head = HEADER.pack(total, kind, flags, 0, 0) + route + _DESTINATION[afi]
-        return head, tail
+# --- requests ----------------------------------------------------------------------------------------
 
 
 def pack_dump(kind: int, sequence: int, afi: int = 0, table: int = 0) -> bytes:

@@ -8,8 +8,8 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from .netlink import ADD, DELETE, REPLACE, RTM_DELROUTE, RTM_NEWROUTE, RoutePacker
-from .route import IPV4, RouteSpec
+from .netlink import ADD, DELETE, REPLACE, RTM_DELROUTE, RTM_NEWROUTE
+from .packer import RoutePacker, preload, probe
 from .socket import KernelError, RouteSocket, in_namespace
 from .work import Op, Work
 
@@ -33,8 +33,7 @@ class Writer:
     def open(self) -> int:
         """Open the socket; gives its netlink port. Raises KernelError, also where routes can't be changed."""
         self._socket = in_namespace(self._netns, RouteSocket)
-        nothing = self._packer.pack(RTM_DELROUTE, DELETE, IPV4, RouteSpec(), [bytes((32, 0, 0, 0, 0))], exact=False)
-        for refusal in self._socket.send([nothing]):
+        for refusal in self._socket.send([probe(self._packer.table, self._packer.protocol)]):
             if refusal.errno in (errno.EPERM, errno.EACCES):
                 self._socket.close()
                 self._socket = None
@@ -42,7 +41,13 @@ class Writer:
                     "routes can't be changed here: that needs CAP_NET_ADMIN (be root, or root of a user "
                     "namespace: unshare --user --map-root-user --net)"
                 )
+        self._thread().submit(preload)
         return self._socket.port
+
+    def _thread(self) -> ThreadPoolExecutor:
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(1, thread_name_prefix="netlink")
+        return self._executor
 
     def pack(self, afi: int, works: Sequence[Work]) -> list[bytes]:
         """The messages of all works, in order, in as few sends as is good."""
@@ -82,9 +87,7 @@ class Writer:
 
     async def write_aside(self, batches: list[bytes]) -> Answers:
         """Write in a thread of its own: the kernel's part is most of the time, and it may wait for a lock."""
-        if self._executor is None:
-            self._executor = ThreadPoolExecutor(1, thread_name_prefix="netlink")
-        return await asyncio.get_running_loop().run_in_executor(self._executor, self.write, batches)
+        return await asyncio.get_running_loop().run_in_executor(self._thread(), self.write, batches)
 
     def close(self) -> None:
         if self._executor is not None:

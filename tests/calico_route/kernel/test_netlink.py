@@ -1,4 +1,4 @@
-"""Messages: against pyroute2, which encodes and decodes them on its own, and against damage."""
+"""Messages: pyroute2 reads what is written and writes what is read; and damage."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from calico_route.kernel.netlink import (
     RTM_NEWROUTE,
     Parser,
     RouteEvent,
-    RoutePacker,
     attribute,
 )
+from calico_route.kernel.packer import RoutePacker
 from calico_route.kernel.route import (
     ADDRESS_BYTES,
     IPV4,
