@@ -33,6 +33,7 @@ from .view import View, fold
 log = logging.getLogger(__name__)
 
 RETRY = 3.0  # seconds until what failed is tried again
+GLANCE = 0.02  # seconds from an event of a peer to a look at all of them, while stale routes wait
 SAVE_AFTER = 0.5  # seconds from a change until it is on disk; more changes meanwhile go with it
 FLUSH_TIME = 1.0  # seconds that the kernel gets for the last changes when we leave
 
@@ -92,6 +93,8 @@ class Agent:
         self._seen: View | None = None
         self._saved: View | None = None
         self._restarting = False
+        self._kernel_open = False
+        self._glance: asyncio.TimerHandle | None = None
         self._retry_at: float | None = None
         self._dirty = asyncio.Event()
         self._wishes_dirty = True  # not only a peer has moved
@@ -106,7 +109,12 @@ class Agent:
         self._dirty.set()
 
     def _on_peer_event(self) -> None:
-        """What is wanted stays, but perhaps stale routes may go now."""
+        """What is wanted stays, but perhaps stale routes may go now. A thousand peers come up in one look."""
+        if self._glance is None and not self.grace.over:
+            self._glance = asyncio.get_running_loop().call_later(GLANCE, self._look_at_peers)
+
+    def _look_at_peers(self) -> None:
+        self._glance = None
         self._dirty.set()
 
     def stop(self) -> None:
@@ -123,6 +131,7 @@ class Agent:
         tasks = [follower]
         try:
             await self.kernel.start()
+            self._kernel_open = True
             self._restarting = bool(self.kernel.adopted)
             self.kernel.on_next_hops_changed = self._on_next_hops
             self.kernel.on_links_changed = self.kernel.on_workloads_changed = self.mark
@@ -138,14 +147,17 @@ class Agent:
         flush = self.agent_options.flush_on_exit
         log.info("leaving; %s", "routes are removed" if flush else "routes stay as they are")
         tasks += self.ourselves.tasks()
+        if self._glance is not None:
+            self._glance.cancel()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await _attempt("sessions", self.mesh.stop(restart=not flush))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(FLUSH_TIME):
-                await _attempt("kernel routes", self.kernel.remove_all() if flush else self.kernel.flush())
-        await _attempt("kernel", self.kernel.close())
+        if self._kernel_open:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FLUSH_TIME):
+                    await _attempt("kernel routes", self.kernel.remove_all() if flush else self.kernel.flush())
+            await _attempt("kernel", self.kernel.close())
         await _attempt("snapshot on disk", self._save())
         await _attempt("datastore", self.datastore.close())
         log.info("left")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from pybgp import (
@@ -46,6 +46,7 @@ class Mesh:
         self._tasks: list[asyncio.Task[None]] = []
         self._peers: dict[str, MeshPeer] = {}
         self._said: dict[str, str] = {}  # last failure logged for each peer
+        self._failed_before: dict[str, str] = {}
         self._turns = 0  # of the reader of routes
         self.speaker: Speaker | None = None
         self.local: Local | None = None
@@ -63,7 +64,7 @@ class Mesh:
 
         `restarting` serves when a speaker starts: whether routes of an earlier one are in the kernel.
         """
-        self.failed.clear()
+        self._failed_before, self.failed = self.failed, {}
         if wanted.local is None:
             return True
         if self.speaker is None and not await self._start(wanted.local, restarting):
@@ -89,9 +90,7 @@ class Mesh:
         try:
             await speaker.__aenter__()
         except OSError as error:
-            reason = str(error.strerror or error)
-            log.error("%s; is BIRD still running? Trying again", reason)
-            self.failed[""] = reason
+            self._fail("", str(error.strerror or error), "is BIRD still running? Trying again")
             return False
         self.speaker, self.local = speaker, local
         self.learned = {1: 0, 2: 0}
@@ -150,8 +149,14 @@ class Mesh:
                     self._peers[address] = peer
                     log.info("node %s at %s: changed %s", peer.node, address, ", ".join(changes) or "its name")
         except (BGPError, ValueError) as error:
-            log.error("%s%s", f"{address}: " if address else "", error)
-            self.failed[address] = str(error)
+            self._fail(address, str(error), "this session is left out" if address else "trying again")
+
+    def _fail(self, address: str, reason: str, consequence: str) -> None:
+        """Remember what the speaker refused; it is tried again and again, and told once."""
+        self.failed[address] = reason
+        known = self._failed_before.get(address) == reason
+        where = f"{address}: " if address else ""
+        log.log(logging.DEBUG if known else logging.ERROR, "%s%s; %s", where, reason, consequence)
 
     async def _follow_events(self, events: Events) -> None:
         async for event in events:
@@ -211,16 +216,11 @@ class Mesh:
         """All sessions as they are now."""
         return {} if self.speaker is None else self.speaker.peers()
 
-    def progress(self) -> list[PeerProgress]:
-        """How far the sessions to all wanted nodes are."""
-        return [
-            PeerProgress(
-                one.established,
-                one.established and one.end_of_rib >= one.families.keys(),
-                one.uptime if one.established else 0.0,
-            )
-            for one in self.snapshots().values()
-        ]
+    def progress(self) -> Iterator[PeerProgress]:
+        """How far the sessions to all wanted nodes are. Costs nothing until it is read."""
+        for one in self.snapshots().values():
+            complete = one.established and one.end_of_rib >= one.families.keys()
+            yield PeerProgress(one.established, complete, one.uptime if one.established else 0.0)
 
     @property
     def peers(self) -> Mapping[str, MeshPeer]:

@@ -324,6 +324,10 @@ async def test_one_impossible_peer_does_not_hinder_the_others(caplog: pytest.Log
         peer = next(one for one in report(a.agent)["peers"] if one["node"] == "x")
         assert peer["state"] == "Idle"
         assert "AS_TRANS" in peer["last_error"]
+        for number in range(3):
+            await mesh.datastore.put(endpoint("more", "a", f"10.0.1.{number}/32"))
+            await turns()
+        assert caplog.text.count("AS_TRANS") == 2, "tried again, but told once by each of the two agents"
 
 
 async def test_a_port_in_use_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
