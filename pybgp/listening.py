@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 
@@ -17,6 +18,13 @@ from pybgp.transport import Connection, Listener, ReadBuffer, Security, words
 
 STRANGERS = 64
 """Connections that are being turned away at the same time; more are closed without a word."""
+
+PATIENCE = 1.0
+"""Seconds that a stranger may wait to become a peer. In a mesh both sides learn of each other at about the same
+time; who is told first dials, and would be sent away for being early."""
+
+EARLY_OCTETS = 4096
+"""What a stranger may send meanwhile: an OPEN, and no more."""
 
 Welcome = Callable[[Peer, Session, Connection], None]
 
@@ -44,6 +52,7 @@ class Door:
         self._clock = clock
         self._soon = soon
         self._by_address: dict[tuple[bytes, int], Peer] = {}
+        self._early: dict[Connection, tuple[bytearray, asyncio.TimerHandle]] = {}
 
     async def open(self) -> None:
         """Raises OSError that names the address and the port."""
@@ -61,6 +70,11 @@ class Door:
         for listener in self.listeners:
             listener.close()
         self.listeners.clear()
+        for connection, (_octets, timer) in list(self._early.items()):
+            timer.cancel()
+            self.leaving.add(connection)
+            connection.abort()
+        self._early.clear()
 
     def secure(self) -> None:
         """Bring the keys and TTL rules of the listening sockets in line with the peers."""
@@ -80,6 +94,8 @@ class Door:
             # The kernel can check the TTL before we accept only as far as all peers agree to it.
             strict = [hop for hop in hops if hop is not None]
             listener.set_ttl_rules(256 - max(strict) if strict and len(strict) == len(hops) else 0)
+        for connection in [known for known in self._early if self._find(known) is not None]:
+            self._no_stranger(connection)
 
     # what connections say
 
@@ -87,11 +103,39 @@ class Door:
         now = self._clock()
         self._soon()
         peer = self._find(connection)
-        if peer is None:
-            who = connection.remote_address
-            self._router.tell(PeerEvent("refused", who, "a connection from an address that is no peer", now=now))
+        if peer is not None:
+            self._receive(peer, connection, now)
+        elif len(self._early) < STRANGERS:
+            timer = asyncio.get_running_loop().call_later(PATIENCE, self._stays_a_stranger, connection)
+            self._early[connection] = (bytearray(), timer)
+        else:
+            self._refuse(connection)
+
+    def _stays_a_stranger(self, connection: Connection) -> None:
+        if self._early.pop(connection, None) is not None:
+            self._refuse(connection)
+            self._soon()
+
+    def _no_stranger(self, connection: Connection) -> None:
+        """The address has become a peer's. What is to be protected was not, so far: that one must dial again."""
+        octets, timer = self._early.pop(connection)
+        timer.cancel()
+        peer = self._find(connection)
+        assert peer is not None
+        if peer.config.password is not None or peer.config.ttl_security is not None:
             self._turn_away(connection)
             return
+        self._receive(peer, connection, self._clock())
+        if octets and connection.owner is not self:
+            connection.owner.data_received(connection, bytes(octets))
+
+    def _refuse(self, connection: Connection) -> None:
+        who = connection.remote_address
+        why = "a connection from an address that is no peer"
+        self._router.tell(PeerEvent("refused", who, why, now=self._clock()))
+        self._turn_away(connection)
+
+    def _receive(self, peer: Peer, connection: Connection, now: float) -> None:
         why = self._unprotected(peer, connection)
         if why is not None:
             self._router.tell(PeerEvent("refused", peer.address, why, now=now))
@@ -104,10 +148,22 @@ class Door:
         self._welcome(peer, session, connection)
 
     def data_received(self, connection: Connection, data: bytes) -> None:
-        """Strangers are not read."""
+        """Strangers are not listened to; one who may yet be a peer is heard out first."""
+        if connection not in self._early:
+            return
+        octets, timer = self._early[connection]
+        octets += data
+        if len(octets) > EARLY_OCTETS:
+            timer.cancel()
+            del self._early[connection]
+            self._refuse(connection)
+            self._soon()
 
     def connection_lost(self, connection: Connection, reason: str) -> None:
         self.leaving.discard(connection)
+        early = self._early.pop(connection, None)
+        if early is not None:
+            early[1].cancel()
 
     def writable(self, connection: Connection) -> None:
         """Nothing waits to be written."""

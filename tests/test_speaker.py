@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -14,6 +15,7 @@ from pybgp import (
     ConfigurationError,
     Notification,
     PathAttributes,
+    PeerEvent,
     Prefix,
     SessionClosed,
     Speaker,
@@ -35,6 +37,15 @@ async def first(source: object, count: int) -> list[object]:
             if len(found) == count:
                 return found
     raise AssertionError(f"ended after {len(found)}")
+
+
+async def take(events: AsyncIterator[PeerEvent], last: str) -> AsyncIterator[PeerEvent]:
+    """The events up to one of this kind."""
+    async with asyncio.timeout(LIMIT):
+        async for event in events:
+            yield event
+            if event.kind == last:
+                return
 
 
 async def test_the_twelve_lines_of_the_readme() -> None:
@@ -257,6 +268,39 @@ async def test_a_stranger_is_refused_and_named(caplog: pytest.LogCaptureFixture)
         event = await anext(events)
         assert (event.kind, event.peer) == ("refused", stranger)
         assert [stranger in record.message for record in caplog.records] == [True]  # not five lines
+
+
+async def test_who_dials_before_it_is_a_peer_is_waited_for() -> None:
+    """Both sides of a mesh hear of each other at about the same time: the earlier one is not sent away."""
+    with nothing_left():
+        a_at, b_at = address(), address()
+        async with speaker(a_at, 1) as a, speaker(b_at, 2) as b:
+            events = b.events()
+            connect(a, a_at, b_at, connect_retry_time=30.0)  # one attempt, or this test is over
+            await until(lambda: a.peers()[b_at].state is State.OPEN_SENT)
+            connect(b, b_at, a_at, passive=True)
+            await b.established(timeout=LIMIT)
+            b.remove_peer(a_at)
+            kinds = [event.kind async for event in take(events, "removed")]
+            assert "refused" not in kinds
+
+
+async def test_an_early_connection_without_its_password_is_not_taken() -> None:
+    a_at, b_at = address(), address()
+    async with speaker(b_at, 2) as b:
+        neighbour = await Neighbour.to(b_at, a_at)
+        connect(b, b_at, a_at, passive=True, password="secret")
+        assert await neighbour.receive() == Notification(6, 5)
+        await neighbour.close()
+
+
+async def test_an_early_connection_that_talks_much_is_refused() -> None:
+    a_at, b_at = address(), address()
+    async with speaker(b_at, 2) as b:
+        neighbour = await Neighbour.to(b_at, a_at)
+        neighbour.writer.write(bytes(10_000))
+        assert await neighbour.receive() == Notification(6, 5)
+        await neighbour.close()
 
 
 async def test_a_peer_that_is_shut_down_is_refused() -> None:
