@@ -4,7 +4,7 @@ Pure but for the log: `now` is given.
 
 * It has answered: what it says, but for deletions that the guard holds back.
 * It says that it is not ready (an upgrade, a migration): what was in force stays in force.
-* It is away and has not answered yet: the snapshot that an earlier run kept on disk.
+* It has not answered since the start, for some seconds: the snapshot that an earlier run kept on disk.
 * Neither: nothing. Then there are no sessions at all, since a speaker without routes would make its peers
   forget the ones they have.
 """
@@ -21,8 +21,9 @@ from .view import View
 
 log = logging.getLogger(__name__)
 
-FIRST_ANSWER = 5.0
-"""Seconds that a silent datastore gets at the start before it counts as away."""
+FIRST_ANSWER = 3.0
+"""Seconds that the datastore gets at the start before it counts as away. Nobody suffers meanwhile: the kernel's
+routes are there, and the other nodes keep theirs to us for longer. The first endpoint of three may be dead."""
 REMIND = 60.0
 """Seconds between two warnings about a deletion that is still held back."""
 
@@ -63,7 +64,7 @@ class Believed:
         """What to act upon. `seen`: what the datastore has said, None: nothing yet; `away`: why it does not
         answer, "" if it may yet."""
         if seen is None:
-            if self.view is None and (away or now >= self._started + FIRST_ANSWER):
+            if self.view is None and now >= self._started + FIRST_ANSWER:
                 self._fall_back(f"the datastore is away ({away or 'no answer yet'})")
         elif seen.not_ready:
             self._say(logging.WARNING, f"the datastore is not ready: {seen.not_ready}. Nothing changes until it is")

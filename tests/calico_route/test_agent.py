@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from calico_route import agent as agent_module
+from calico_route import believed
 from calico_route.datastore import DatastoreDeniedError, MemoryDatastore
 from calico_route.desired import Options
 from calico_route.discovery import Found
@@ -30,6 +31,7 @@ ON_B = endpoint("wb", "b", "10.0.0.2/32", interface="cali1")
 def _soon(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(agent_module, "RETRY", 0.05)
     monkeypatch.setattr(agent_module, "SAVE_AFTER", 0.0)
+    monkeypatch.setattr(believed, "FIRST_ANSWER", 0.1)
     caplog.set_level(logging.INFO, "calico_route")
 
 
@@ -55,6 +57,26 @@ async def test_both_families() -> None:
         assert running.agent.mesh.speaker is not None
         assert running.agent.mesh.speaker.listening == ((B, mesh.port), ("::1", mesh.port))
         assert [str(prefix) for prefix in running.agent.mesh.speaker.announced()] == ["fd80::2/128"]
+
+
+async def test_nodes_of_other_autonomous_systems() -> None:
+    """External peers hear of pools only, in both directions, and a pool that closes is withdrawn from them."""
+    shut = pool("shut", "10.9.0.0/16", disableBGPExport=True)
+    async with cluster("abc") as mesh:
+        for number, (name, address) in enumerate(mesh.addresses.items(), 65001):
+            await mesh.datastore.put(node(name, address, asNumber=65001 if name == "c" else number))
+        await mesh.datastore.put(ON_A)
+        await mesh.datastore.put(endpoint("wc", "c", "172.16.0.3/32"))
+        a, b, c = mesh.start("a"), mesh.start("b"), mesh.start("c")
+        await until(lambda: b.kernel.shown == {"10.0.0.1/32": VIA_A} and c.kernel.shown == {"10.0.0.1/32": VIA_A})
+        assert a.kernel.shown == {}, "what is in no pool stays at home"
+        await mesh.datastore.put(endpoint("wc", "c", "172.16.0.3/32", "10.9.0.3/32", "10.1.0.3/32"))
+        await until(lambda: a.kernel.shown == {"10.9.0.3/32": VIA_C, "10.1.0.3/32": VIA_C})
+        assert a.agent.mesh.speaker is not None
+        await until(lambda: "10.9.0.3/32" in b.kernel.shown)
+        await mesh.datastore.put(shut)
+        await until(lambda: "10.9.0.3/32" not in b.kernel.shown and "10.9.0.3/32" not in a.kernel.shown)
+        assert b.kernel.shown["10.1.0.3/32"] == VIA_C
 
 
 async def test_nodes_come_and_go_without_touching_other_sessions() -> None:

@@ -33,14 +33,14 @@ def test_the_datastore_answers() -> None:
 
 def test_it_gets_some_time_for_its_first_answer() -> None:
     believed = Believed(KEPT, 300, 0.0)
-    assert believed.decide(None, "", 4.9) is None
-    assert believed.next_deadline(None) == 5.0
-    assert believed.decide(None, "", 5.0) == OLD
+    assert believed.decide(None, "endpoint 1 of 3: connection refused", 2.9) is None
+    assert believed.next_deadline(None) == 3.0
+    assert believed.decide(None, "", 3.0) == OLD
 
 
 def test_away_with_a_snapshot_on_disk(caplog: pytest.LogCaptureFixture) -> None:
     believed = Believed(KEPT, 300, 0.0)
-    assert believed.decide(None, "connection refused", 0.1) == OLD
+    assert believed.decide(None, "connection refused", 3.1) == OLD
     assert believed.from_disk
     assert not believed.settled
     assert "connection refused" in caplog.text
@@ -52,7 +52,7 @@ def test_away_with_a_snapshot_on_disk(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_away_without_one_there_is_nothing_and_it_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     believed = Believed(None, 300, 0.0)
-    for now in (0.1, 0.2, 99.0):
+    for now in (0.1, 3.1, 3.2, 99.0):
         assert believed.decide(None, "connection refused", now) is None
     assert len(caplog.records) == 1
     assert caplog.records[0].levelname == "ERROR"
@@ -78,8 +78,8 @@ def test_the_snapshot_of_another_cluster_is_not_used() -> None:
     believed = Believed(KEPT, 300, 0.0)
     assert believed.decide(other, "", 1.0) == other
     late = Believed(KEPT, 300, 0.0)
-    late.decide(None, "away", 0.1)
-    assert late.decide(other, "", 1.0) == other
+    assert late.decide(None, "away", 3.1) == OLD
+    assert late.decide(other, "", 4.0) == other
 
 
 def test_not_ready_changes_nothing() -> None:
