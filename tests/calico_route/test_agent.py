@@ -187,6 +187,16 @@ async def test_what_nobody_confirms_goes_after_the_last_end_of_rib() -> None:
         assert a.kernel.log == ["sweep 10.0.0.99/32"]
 
 
+async def test_a_large_table_is_confirmed_whole_before_anything_goes() -> None:
+    many = [f"10.{high}.{low}.1/32" for high in range(20) for low in range(250)]
+    async with cluster("ab", endpoint("many", "b", *many)) as mesh:
+        before = {**dict.fromkeys(many, VIA_B), "10.200.0.1/32": VIA_B}
+        a, _ = mesh.start("a", kernel=MemoryKernel(before=before)), mesh.start("b")
+        await until(lambda: a.agent.grace.over)
+        assert a.kernel.log == ["sweep 10.200.0.1/32"]
+        assert len(a.kernel.table) == len(many)
+
+
 async def test_one_dead_node_delays_that_until_the_timer_only() -> None:
     before = {"10.0.0.2/32": VIA_B, "10.0.0.99/32": VIA_C}
     async with cluster("abc", ON_B) as mesh:

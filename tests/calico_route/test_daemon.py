@@ -153,6 +153,17 @@ def test_sighup_reads_the_password_again(lab: Lab) -> None:
         assert "hunter2" not in agent.process.text()
 
 
+def test_ttl_security_and_password_together(lab: Lab) -> None:
+    one, two = pair(lab)
+    file = resources(lab.directory / "nodes.yaml", one, two, workloads={"192.168.0.2": "two"})
+    secret = lab.directory / "secret"
+    secret.write_text("hunter2\n")
+    flags = ("--peer-from-file", str(file), "--announce-unchecked", "--mesh-password-file", str(secret))
+    Agent(one, *flags, "--ttl-security", "1")
+    Agent(two, *flags, "--ttl-security", "1")
+    wait_for("the route", lambda: proto_bird(one) == [ROUTE])
+
+
 def test_json_log_and_what_is_said_at_the_start(lab: Lab) -> None:
     one, two = pair(lab)
     file = resources(lab.directory / "nodes.yaml", one, two)
