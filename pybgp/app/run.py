@@ -57,11 +57,11 @@ def _count(number: int, what: str) -> str:
 
 
 async def _serve(path: Path, settings: SpeakerFile) -> None:
-    end, reload = asyncio.Event(), asyncio.Event()
+    end, again = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end.set)
-    loop.add_signal_handler(signal.SIGHUP, reload.set)
+    loop.add_signal_handler(signal.SIGHUP, again.set)
     fixed = settings.fixed
     async with Speaker(**{**fixed, "listen": fixed["listen"] or None}) as speaker:
         LOG.info("AS %s, BGP Identifier %s, listening on %s", *_words(speaker, fixed))
@@ -69,10 +69,10 @@ async def _serve(path: Path, settings: SpeakerFile) -> None:
         for refusal in apply(speaker, difference(nothing, settings), settings).values():
             raise refusal
         while not end.is_set():
-            await _first(end, reload)
-            if reload.is_set():
-                reload.clear()
-                settings = _again(speaker, path, settings)
+            await _first(end, again)
+            if again.is_set():
+                again.clear()
+                settings = reload(speaker, path, settings)
 
 
 def _words(speaker: Speaker, fixed: dict[str, Any]) -> tuple[object, object, str]:
@@ -89,7 +89,7 @@ async def _first(*events: asyncio.Event) -> None:
             wait.cancel()
 
 
-def _again(speaker: Speaker, path: Path, old: SpeakerFile) -> SpeakerFile:
+def reload(speaker: Speaker, path: Path, old: SpeakerFile) -> SpeakerFile:
     """The new settings, carried out; the old ones where the file is no good, and then nothing is touched."""
     try:
         new = read(path, running=old)

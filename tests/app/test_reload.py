@@ -13,7 +13,7 @@ import pytest
 
 from pybgp import IPV4_UNICAST, Prefix, Speaker, State
 from pybgp.app.cli import main
-from pybgp.app.run import apply
+from pybgp.app.run import apply, reload
 from pybgp.app.speaker_file import SpeakerFile, difference, parse
 from tests.loopback import LIMIT, address, until
 
@@ -147,6 +147,23 @@ async def test_a_refused_peer_is_told_and_hinders_no_other() -> None:
         assert list(refused) == [b]
         assert "is a peer already" in str(refused[b])
         assert set(speaker.peers()) == {b, c}
+
+
+async def test_a_refused_peer_is_tried_again_by_the_next_reload(tmp_path: Path) -> None:
+    a, b = address(), address()
+    path = tmp_path / "speaker.toml"
+    path.write_text(text(a, b))
+    empty = parse(text(a, b).partition("[[peer]]")[0])
+    async with Speaker(**empty.fixed) as speaker:
+        speaker.add_peer(b, peer_as=64512, passive=True)
+        after = reload(speaker, path, empty)
+        assert after.peers == {}
+        speaker.remove_peer(b)
+        after = reload(speaker, path, after)
+        assert set(after.peers) == set(speaker.peers()) == {b}
+        speaker.remove_peer(b)
+        path.write_text(text(a, b, "hold_time = 30"))
+        assert reload(speaker, path, after).peers == after.peers, "a change that was refused is still to be made"
 
 
 def test_check_says_all_and_nothing_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
