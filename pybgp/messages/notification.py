@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pybgp.errors import AdministrativeReset, AdministrativeShutdown, BadMessageLength, ProtocolError
+from pybgp.messages.context import MAXIMUM_LENGTH
 from pybgp.messages.framing import HEADER_LENGTH
+
+MOST_DATA = MAXIMUM_LENGTH - HEADER_LENGTH - 2
+"""Octets of data that a NOTIFICATION can carry in any session."""
 
 _WITH_TEXT = ((6, AdministrativeShutdown.subcode), (6, AdministrativeReset.subcode))
 
@@ -20,8 +24,9 @@ class Notification:
 
     @classmethod
     def of(cls, error: ProtocolError) -> Notification:
-        """What is sent for an error."""
-        return cls(error.code, error.subcode, error.data)
+        """What is sent for an error. Its data is cut where no session could take it: RFC 7313 section 5 wants a
+        whole message back, which may be as long as any."""
+        return cls(error.code, error.subcode, error.data[:MOST_DATA])
 
     @classmethod
     def shutdown(cls, error: ProtocolError, text: str) -> Notification:

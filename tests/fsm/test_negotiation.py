@@ -18,6 +18,7 @@ from pybgp.messages.capabilities import (
     Hostname,
     Multiprotocol,
     UnknownCapability,
+    decode_capabilities,
 )
 from tests.fsm.making import mirrored, settings
 
@@ -108,7 +109,7 @@ def test_add_path_needs_a_sender_and_a_receiver() -> None:
     assert agree(send, receive).context.add_path_send == {IPV4_UNICAST}
     assert agree(receive, receive).context.add_path_receive == frozenset()
     config = settings(**receive)
-    odd = Open(64512, 90, 7, (Multiprotocol(IPV4_UNICAST), AddPath(((IPV4_UNICAST, 6),))))
+    odd = Open(64512, 90, 7, (Multiprotocol(IPV4_UNICAST), *decode_capabilities(bytes.fromhex("4504 0001 01 06"))))
     assert negotiate(make_open(config), odd, config).context.add_path_receive == frozenset()
 
 

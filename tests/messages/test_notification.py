@@ -18,6 +18,7 @@ from pybgp.errors import (
 from pybgp.family import IPV6_UNICAST, Family
 from pybgp.messages import CodecContext, Keepalive, Notification, RouteRefresh, decode_message, encode_message
 from pybgp.messages.framing import Framer, frame
+from tests.wire import established, notifications
 
 CONTEXT = CodecContext()
 octet = st.integers(0, 255)
@@ -38,6 +39,21 @@ def test_an_error_and_its_notification() -> None:
     assert type(Notification(2, 2).error) is BadPeerAS
     assert type(Notification(6, 200).error) is Cease
     assert type(Notification(200, 1).error).__mro__[1] is ProtocolError
+
+
+@pytest.mark.parametrize("extended", [False, True])
+@pytest.mark.parametrize("size", [4072, 4073, 4077, 65516])
+def test_a_peer_cannot_ask_for_a_notification_that_fits_nowhere(extended: bool, size: int) -> None:
+    """RFC 7313 section 5 sends the whole offending message back, in 21 octets more than that has."""
+    if size > 4077 and not extended:
+        return
+    one = established(extended_message=extended)
+    body = b"\0\1\1\1" + bytes(size - 4)
+    one.receive(frame(5, body))
+    (said,) = notifications(one.sent)
+    assert (said.code, said.subcode) == (7, 1)
+    assert said.data == frame(5, body)[:4075]
+    assert not one.open
 
 
 @pytest.mark.parametrize("body", [b"", b"\x06"])

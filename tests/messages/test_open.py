@@ -49,7 +49,7 @@ capabilities: st.SearchStrategy[Capability] = st.one_of(
         st.booleans(),
         st.booleans(),
     ),
-    st.builds(AddPath, st.lists(st.tuples(families, st.integers(0, 255)), max_size=4).map(tuple)),
+    st.builds(AddPath, st.lists(st.tuples(families, st.integers(1, 3)), max_size=4).map(tuple)),
     st.builds(ExtendedNextHop, st.lists(st.tuples(families, st.integers(0, 0xFFFF)), max_size=4).map(tuple)),
     st.builds(Hostname, names, names),
     st.builds(UnknownCapability, st.integers(128, 255), st.binary(max_size=255)),
@@ -99,6 +99,7 @@ def test_any_octets_are_an_open_or_a_protocol_error(octets: bytes) -> None:
         (body(version=3), UnsupportedVersionNumber, b"\0\x04"),
         (body(version=5), UnsupportedVersionNumber, b"\0\x04"),
         (body(asn=0), BadPeerAS, b""),
+        (body(b"\x02\x06\x41\x04\0\0\xfd\xe9", asn=0), BadPeerAS, b""),
         (body(b"\x02\x06\x41\x04\0\0\0\0"), BadPeerAS, b""),
         (body(hold_time=1), UnacceptableHoldTime, b"\0\x01"),
         (body(hold_time=2), UnacceptableHoldTime, b"\0\x02"),
@@ -171,9 +172,19 @@ def test_graceful_restart_bits() -> None:
 
 
 def test_add_path_modes() -> None:
-    value = AddPath.decode(b"\0\x01\x01\x03" + b"\0\x02\x01\x07")
+    value = AddPath.decode(b"\0\x01\x01\x03")
     assert value.mode(IPV4_UNICAST) == 3
-    assert value.mode(IPV6_UNICAST) == 0, "RFC 7911 section 4: other values are ignored"
+    assert value.mode(IPV6_UNICAST) == 0
+
+
+@pytest.mark.parametrize("mode", [0, 4, 7, 255])
+def test_add_path_of_another_mode_is_not_understood(mode: int) -> None:
+    """RFC 7911 section 4: any other value, and the capability is ignored."""
+    data = bytes((0, 1, 1, 3, 0, 2, 1, mode))
+    octets = body(b"\x02\x0a\x45\x08" + data)
+    message = decode_open(octets)
+    assert message.capabilities == (UnknownCapability(69, data),)
+    assert encode_open(message) == octets
 
 
 def test_a_long_hostname_is_cut_between_characters() -> None:

@@ -9,7 +9,7 @@ from typing import ClassVar
 from pybgp.family import Family
 
 _ENTRY = struct.Struct("!HBB")
-RECEIVE, SEND = 1, 2  # two bits: 3 is both
+MODES = (1, 2, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +24,18 @@ class AddPath:
     def decode(cls, data: bytes) -> AddPath:
         if len(data) % _ENTRY.size:
             raise ValueError(f"has 4 octets for each family, not {len(data)}")
-        return cls(tuple((Family(afi, safi), mode) for afi, safi, mode in _ENTRY.iter_unpack(data)))
+        families = tuple((Family(afi, safi), mode) for afi, safi, mode in _ENTRY.iter_unpack(data))
+        for family, mode in families:
+            if mode not in MODES:  # "treated as not understood and ignored": the capability, not the family
+                raise ValueError(f"has Send/Receive {mode} for {family}; 1, 2 and 3 have a meaning")
+        return cls(families)
 
     def encode(self) -> bytes:
+        for family, mode in self.families:
+            if mode not in MODES:
+                raise ValueError(f"AddPath: {mode} for {family} does not fit; 1, 2 and 3 do")
         return b"".join(_ENTRY.pack(family.afi, family.safi, mode) for family, mode in self.families)
 
     def mode(self, family: Family) -> int:
-        """Its two bits; 0 where it is absent or has a value that RFC 7911 says to ignore."""
-        return next((mode for listed, mode in self.families if listed == family and 1 <= mode <= 3), 0)
+        """Its two bits; 0 where it is absent."""
+        return next((mode for listed, mode in self.families if listed == family), 0)
