@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-SHORT: dict[str, list[str]] = {"latency": ["--rounds", "100"]}
+SHORT: dict[str, list[str]] = {"latency": ["--rounds", "100"], "lines": ["--lines", "10000"]}
 
 
 def main() -> int:
