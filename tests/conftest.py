@@ -33,6 +33,4 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     skipped = terminalreporter.stats.get("skipped", [])
     if skipped and os.environ.get("CI"):
-        terminalreporter.write_line(
-            f"{len(skipped)} skipped, and in CI nothing may be: see the reasons above."
-        )
+        terminalreporter.write_line(f"{len(skipped)} skipped, and in CI nothing may be: see the reasons above.")
