@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pybgp.app.policy_file import read_policies
 from pybgp.app.reader import Problem, Problems, Table
-from pybgp.app.toml_lines import Lines
+from pybgp.app.toml_lines import Lines, name_of
+from pybgp.app.toml_lines import Path as Place
 from pybgp.config import PeerConfig
 from pybgp.errors import ConfigurationError
 from pybgp.family import Afi, Family
@@ -71,15 +72,12 @@ def read(path: Path, running: SpeakerFile | None = None) -> SpeakerFile:
 
 def parse(text: str, folder: Path = Path(), running: SpeakerFile | None = None) -> SpeakerFile:
     """Settings of a text. Relative `password_file`s lie in `folder`. Raises Problems with all errors."""
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        message = str(error)
-        found = message.rpartition("(at line ")[2].partition(",")[0]
-        line = int(found) if found.isdecimal() else text.count("\n") + 1
-        raise Problems([Problem(line, "", message)]) from None
-    problems: list[Problem] = []
-    top = Table(values, (), Lines(text), problems)
+    values = _loaded(text)
+    lines = Lines(text)
+    problems = [Problem(lines.of(path), name_of(path), "TOML has numbers of 64 bits") for path in _too_large(values)]
+    if problems:
+        raise Problems(problems)
+    top = Table(values, (), lines, problems)
     fixed, defaults = _speaker(top.table("speaker"))
     policies = read_policies(top.table("policy"))
     peers: dict[str, PeerSpec] = {}
@@ -96,6 +94,33 @@ def parse(text: str, folder: Path = Path(), running: SpeakerFile | None = None) 
     if problems:
         raise Problems(problems)
     return SpeakerFile(fixed, peers, routes, policies, values.get("policy", {}))
+
+
+def _loaded(text: str) -> dict[str, Any]:
+    """The values of a text. Raises Problems, with one, where it is no TOML."""
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise Problems([Problem(1, "", "the file nests too deep")]) from None
+    except ValueError as error:  # mostly a TOMLDecodeError; an int of thousands of digits has no place in its words
+        message = str(error)
+        found = message.rpartition("(at line ")[2].partition(",")[0]
+        at_end = "(at end of document)" in message
+        line = int(found) if found.isdecimal() else text.count("\n") + 1 if at_end else 1
+        raise Problems([Problem(line, "", message)]) from None
+
+
+def _too_large(values: dict[str, Any]) -> Iterator[Place]:
+    """Where whole numbers are that tomllib takes and nothing can print."""
+    left: list[tuple[Place, object]] = [((), values)]
+    while left:
+        path, value = left.pop()
+        if isinstance(value, dict):
+            left += [((*path, key), inner) for key, inner in value.items()]
+        elif isinstance(value, list):
+            left += [((*path, number), inner) for number, inner in enumerate(value)]
+        elif isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+            yield path
 
 
 def _speaker(table: Table) -> tuple[dict[str, Any], dict[str, str | None]]:

@@ -10,7 +10,10 @@ Path: TypeAlias = tuple[str | int, ...]  # ("peer", 0, "hold_time")
 _HEADER = re.compile(r"\s*(\[\[?)\s*([^\]]+?)\s*\]\]?\s*(#.*)?$")
 _KEY = re.compile(r"""\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'))*)\s*=""")
 _PART = re.compile(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
-_QUOTES = ('"""', "'''")
+_TOKEN = re.compile(  # texts and comments, which hide brackets; the opening of a text that goes on; brackets
+    r"""\"{3}(?:[^\\]|\\.)*?\"{3}|'{3}.*?'{3}|(?P<opening>\"{3}|'{3})"""
+    r"""|\"(?:[^"\\]|\\.)*\"|'[^']*'|#.*|(?P<down>[\[{])|(?P<up>[\]}])"""
+)
 
 
 class Lines:
@@ -20,22 +23,30 @@ class Lines:
         self._at: dict[Path, int] = {}
         counts: dict[Path, int] = {}
         table: Path = ()
-        closing: str | None = None
-        for number, line in enumerate(text.splitlines(), 1):
-            if closing is not None:  # inside of a text over several lines
-                if closing in line:
-                    closing = None
-                continue
-            header, key = _HEADER.match(line), _KEY.match(line)
-            if header is not None:
-                table = self._table(_parts(header[2]), header[1] == "[[", counts)
-                self._at.setdefault(table, number)
-            elif key is not None:
-                path = table
-                for part in _parts(key[1]):
-                    path = (*path, part)
-                    self._at.setdefault(path, number)
-            closing = next((quotes for quotes in _QUOTES if line.count(quotes) == 1), None)
+        closing: str | None = None  # of a text that goes on
+        depth = 0  # of a list or an inline table that goes on
+        for number, line in enumerate(text.split("\n"), 1):
+            if closing is not None:
+                _text, closed, line = line.partition(closing)
+                if not closed:
+                    continue
+                closing = None
+            elif depth == 0:
+                header, key = _HEADER.match(line), _KEY.match(line)
+                if header is not None:
+                    table = self._table(_parts(header[2]), header[1] == "[[", counts)
+                    self._at.setdefault(table, number)
+                    continue
+                if key is not None:
+                    path = table
+                    for part in _parts(key[1]):
+                        path = (*path, part)
+                        self._at.setdefault(path, number)
+            for token in _TOKEN.finditer(line):
+                if token["opening"]:
+                    closing = token["opening"]
+                    break
+                depth += bool(token["down"]) - bool(token["up"])
 
     @staticmethod
     def _table(parts: list[str], is_array: bool, counts: dict[Path, int]) -> Path:

@@ -182,6 +182,24 @@ def test_syntax(text: str, line: int) -> None:
     assert problem.line == line
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("x = " + "9" * 5000, "4300 digits"),
+        ("x = " + "[" * 100_000, "too deep"),
+        ("x = " + "{a = " * 3000, "too deep"),
+        ("a" + ".a" * 3000 + " = 1", "no such key"),
+        ("[" + "a." * 3000 + "a]\nx = 1", "no such key"),
+        (HEAD + "port = 0x" + "f" * 6000, "line 4: speaker.port: TOML has numbers of 64 bits"),
+        (HEAD + f"{PEER}hold_time = {1 << 63}", "line 7: peer[0].hold_time: TOML has numbers"),
+        ("\0", "Invalid statement"),
+    ],
+    ids=range(8),
+)
+def test_what_is_too_much(text: str, words: str) -> None:
+    assert words in "\n".join(map(str, problems(text)))
+
+
 def test_no_text_at_all(tmp_path: Path) -> None:
     path = tmp_path / "file.toml"
     path.write_bytes(b"[speaker]\nx = '\xff'\n")

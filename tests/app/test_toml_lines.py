@@ -67,6 +67,50 @@ def test_lines(path: Path, line: int) -> None:
     assert Lines(TEXT).of(path) == line
 
 
+LISTS = (
+    """\
+as_path = [   # a list [ over lines
+  [64512, 2],
+  [64513, 3]
+]
+other = { a = 1, b = [
+  "x]", # ]
+  """
+    "'''a''', "
+    '''"""[ not " this
+  [speaker]
+  key = 5 ["""
+]}
+empty = ["", '', "\\"[", "a\u2028b"]
+after = 1
+[[peer]]
+quotes = """a""" # [
+last = """\\""""
+["a.b"]
+key = 2
+'''
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        (("as_path",), 1),
+        (("other",), 5),
+        (("empty",), 11),
+        (("after",), 12),
+        (("peer", 0), 13),
+        (("peer", 0, "last"), 15),
+        (("a.b",), 16),
+        (("a.b", "key"), 17),
+        (("key",), 1),
+    ],
+)
+def test_what_goes_on_over_lines_is_no_key(path: Path, line: int) -> None:
+    tomllib.loads(LISTS)
+    assert Lines(LISTS).of(path) == line
+
+
 def test_names() -> None:
     assert name_of(("peer", 0, "hold_time")) == "peer[0].hold_time"
     assert name_of(("speaker",)) == "speaker"
