@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum
 from typing import NamedTuple
+
+_NUMBERED = re.compile("afi([0-9]{1,5})-safi([0-9]{1,3})")
 
 
 class Afi(IntEnum):
@@ -40,16 +43,9 @@ class Family(NamedTuple):
         family = _BY_NAME.get(text)
         if family is not None:
             return family
-        afi, dash, safi = text.removeprefix("afi").partition("-safi")
-        if (
-            text.startswith("afi")
-            and dash
-            and afi.isdecimal()
-            and safi.isdecimal()
-            and afi.isascii()
-            and safi.isascii()
-        ):
-            family = cls(int(afi), int(safi))
+        numbers = _NUMBERED.fullmatch(text) if isinstance(text, str) else None
+        if numbers is not None:
+            family = cls(int(numbers[1]), int(numbers[2]))
             if family.afi <= 0xFFFF and family.safi <= 0xFF:
                 return family
         raise ValueError(f"no address family {text!r}: one of {', '.join(_BY_NAME)}, or afiN-safiN")

@@ -18,6 +18,8 @@ NLRI = bytes
 def pack_address(text: str) -> bytes:
     """The 4 or 16 octets of an address. Raises ValueError, also for a zone such as `%eth0`."""
     try:
+        if not isinstance(text, str):  # ip_address takes numbers and octets as well
+            raise ValueError
         address = ip_address(text)
     except ValueError:
         raise ValueError(f"{text!r} is no IPv4 or IPv6 address") from None
@@ -53,7 +55,7 @@ def parse_nlri(text: str) -> tuple[Family, NLRI]:
     bits = 8 * len(packed)
     length = bits
     if slash:
-        if not (length_text.isascii() and length_text.isdecimal()) or int(length_text) > bits:
+        if not (length_text.isascii() and length_text.isdecimal() and len(length_text) < 4) or int(length_text) > bits:
             raise ValueError(f"{text!r}: the length must be a number from 0 to {bits}")
         length = int(length_text)
     if int.from_bytes(packed) & ((1 << (bits - length)) - 1):
@@ -118,8 +120,10 @@ class Prefix:
 
         return IPNetwork(str(self))
 
-    def __contains__(self, other: Prefix) -> bool:
-        """Whether `other` is this prefix or lies inside it."""
+    def __contains__(self, other: Prefix | str) -> bool:
+        """Whether `other` is this prefix or lies inside it. Raises ValueError where it is no prefix."""
+        if not isinstance(other, Prefix):
+            other = Prefix(other)
         if self.family != other.family or other.length < self.length:
             return False
         shift = 8 * _width(self.family) - self.length

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import ipaddress
 import pickle
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -29,6 +30,13 @@ def test_addresses_as_the_standard_library_has_them(address: ipaddress.IPv4Addre
 def test_what_is_no_address(text: str) -> None:
     with pytest.raises(ValueError, match="address"):
         pack_address(text)
+
+
+@pytest.mark.parametrize("value", [5, True, None, b"\x0a\0\0\1", ("10.0.0.1",)])
+def test_what_is_no_text_is_no_address(value: Any) -> None:
+    """ipaddress would take numbers and octets: 5 is nobody's next hop."""
+    with pytest.raises(ValueError, match="address"):
+        pack_address(value)
 
 
 @pytest.mark.parametrize("raw", [b"", bytes(3), bytes(15), bytes(32)])
@@ -66,6 +74,7 @@ def test_wire_form(text: str, family: Family, nlri: str) -> None:
         ("10.0.0.0/-1", "0 to 32"),
         ("10.0.0.0/\u0662", "0 to 32"),
         ("10.0.0.0/8/8", "0 to 32"),
+        ("10.0.0.0/" + "1" * 5000, "0 to 32"),
         ("10/8", "prefix"),
         ("", "prefix"),
     ],
@@ -124,6 +133,22 @@ def test_a_prefix_is_inside_of_all_that_are_shorter(prefix: Prefix) -> None:
         assert prefix in Prefix(str(network))
 
 
+def test_containment_of_text() -> None:
+    assert "10.1.0.0/16" in Prefix("10.0.0.0/8")
+    assert "10.1.2.3" in Prefix("10.0.0.0/8")
+    assert "::" not in Prefix("0.0.0.0/0")
+    with pytest.raises(ValueError, match="host bits"):
+        assert "10.0.0.1/8" in Prefix("0.0.0.0/0")
+    with pytest.raises(ValueError, match="prefix"):
+        assert 5 in Prefix("::/0")  # type: ignore[operator]
+
+
+def test_prefixes_of_others_stay_others() -> None:
+    with pytest.raises(TypeError):
+        assert Prefix("10.0.0.0/8") < "10.0.0.0/9"  # type: ignore[operator]
+    assert Prefix("10.0.0.0/8") != IPNetwork("10.0.0.0/8")
+
+
 def test_a_prefix_does_not_change() -> None:
     prefix = Prefix("10.0.0.0/8")
     with pytest.raises(AttributeError):
@@ -136,7 +161,20 @@ def test_a_family_there_and_back(afi: int, safi: int) -> None:
     assert Family.parse(str(Family(afi, safi))) == Family(afi, safi)
 
 
-@pytest.mark.parametrize("text", ["", "ipv4", "afi1", "afi-safi", "afi1-safi256", "afi65536-safi1", "afi\u0661-safi1"])
-def test_what_is_no_family(text: str) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "ipv4",
+        "afi1",
+        "afi-safi",
+        "afi1-safi256",
+        "afi65536-safi1",
+        "afi\u0661-safi1",
+        "afi" + "1" * 5000 + "-safi1",
+        None,
+    ],
+)
+def test_what_is_no_family(text: Any) -> None:
     with pytest.raises(ValueError, match="ipv4-unicast"):
         Family.parse(text)
