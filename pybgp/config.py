@@ -127,6 +127,7 @@ class PeerConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "address", _address("address", self.address))
+        _check_neighbour(self.address)
         if self.local_address is not None:
             object.__setattr__(self, "local_address", _address("local_address", self.local_address))
             if (":" in self.address) != (":" in self.local_address):
@@ -211,6 +212,16 @@ def _address(name: str, value: object) -> str:
     if percent and not (zone and ":" in text):
         raise _bad(name, value, "has a zone ('%...') that only a link-local IPv6 address may have")
     return text + percent + zone
+
+
+def _check_neighbour(text: str) -> None:
+    """Only one host can be a neighbour, and a link-local address names one only together with its link."""
+    host, percent, _zone = text.partition("%")
+    raw = pack_address(host)
+    if not any(raw) or raw[0] == 0xFF or (len(raw) == 4 and raw[0] >= 224):
+        raise _bad("address", text, "is not the address of one host")
+    if len(raw) == 16 and raw[0] == 0xFE and raw[1] & 0xC0 == 0x80 and not percent:
+        raise _bad("address", text, "is link-local and needs its interface, as in 'fe80::1%eth0'")
 
 
 def _families(name: str, value: object) -> tuple[Family, ...]:

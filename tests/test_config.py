@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 import pytest
+
 from pybgp.config import PeerConfig
 from pybgp.errors import ConfigurationError
 from pybgp.family import IPV4_UNICAST, IPV6_UNICAST
@@ -68,6 +69,12 @@ REFUSED: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"address": 7}, ("address", "7")),
     ({"address": "192.0.2.1%eth0"}, ("address", "zone")),
     ({"address": "fe80::1%"}, ("address", "zone")),
+    ({"address": "fe80::1"}, ("address", "interface")),
+    ({"address": "0.0.0.0"}, ("address", "one host")),
+    ({"address": "::"}, ("address", "one host")),
+    ({"address": "224.0.0.5"}, ("address", "one host")),
+    ({"address": "255.255.255.255"}, ("address", "one host")),
+    ({"address": "ff02::5%eth0"}, ("address", "one host")),
     ({"local_address": "host"}, ("local_address", "host")),
     ({"local_address": "2001:db8::1"}, ("local_address", "2001:db8::1", "192.0.2.1")),
     ({"peer_as": 0}, ("peer_as", "0", "1 to 4294967295")),

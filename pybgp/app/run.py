@@ -6,12 +6,13 @@ import argparse
 import asyncio
 import logging
 import signal
+import socket
 import sys
 from pathlib import Path
 from typing import Any
 
 from pybgp.app.reader import Problems
-from pybgp.app.speaker_file import Difference, PeerSpec, SpeakerFile, difference, read
+from pybgp.app.speaker_file import EVERYWHERE, Difference, PeerSpec, SpeakerFile, difference, read
 from pybgp.errors import ConfigurationError
 from pybgp.policy import Policy
 from pybgp.speaker import Speaker
@@ -63,7 +64,7 @@ async def _serve(path: Path, settings: SpeakerFile) -> None:
         loop.add_signal_handler(number, end.set)
     loop.add_signal_handler(signal.SIGHUP, again.set)
     fixed = settings.fixed
-    async with Speaker(**{**fixed, "listen": fixed["listen"] or None}) as speaker:
+    async with Speaker(**{**fixed, "listen": _listen(fixed["listen"]) or None}) as speaker:
         LOG.info("AS %s, BGP Identifier %s, listening on %s", *_words(speaker, fixed))
         nothing = SpeakerFile(fixed, {}, {}, {})
         for refusal in apply(speaker, difference(nothing, settings), settings).values():
@@ -73,6 +74,22 @@ async def _serve(path: Path, settings: SpeakerFile) -> None:
             if again.is_set():
                 again.clear()
                 settings = reload(speaker, path, settings)
+
+
+def _listen(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    """Where to listen: of the default only what the kernel has, since nobody has asked for IPv6."""
+    if addresses == EVERYWHERE and not _ipv6():
+        LOG.info("this kernel has no IPv6, listening on IPv4 only")
+        return addresses[:1]
+    return addresses
+
+
+def _ipv6() -> bool:
+    try:
+        socket.socket(socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
 
 
 def _words(speaker: Speaker, fixed: dict[str, Any]) -> tuple[object, object, str]:

@@ -15,11 +15,13 @@ from pybgp.app.toml_lines import Path as Place
 from pybgp.config import PeerConfig
 from pybgp.errors import ConfigurationError
 from pybgp.family import Afi, Family
+from pybgp.fsm.negotiation import make_open
 from pybgp.messages.attributes import ROW_NAMED
 from pybgp.messages.attributes.path_attributes import PathAttributes
 from pybgp.policy import Policy
 from pybgp.prefix import Prefix, pack_address
 
+EVERYWHERE = ("0.0.0.0", "::")
 _FAMILIES = ("families", "extended_next_hop", "add_path_receive", "add_path_send")
 _POLICIES = ("import_policy", "export_policy")
 
@@ -127,7 +129,7 @@ def _speaker(table: Table) -> tuple[dict[str, Any], dict[str, str | None]]:
     fixed = {
         "local_as": table.take("local_as", int, 0, required=True),
         "bgp_identifier": table.take("bgp_identifier", str, "", required=True),
-        "listen": tuple(table.texts("listen")) if "listen" in table.values else ("0.0.0.0", "::"),
+        "listen": tuple(table.texts("listen")) if "listen" in table.values else EVERYWHERE,
         "port": table.take("port", int, 179),
         "multipath": table.take("multipath", int, 1),
     }
@@ -199,7 +201,9 @@ def _peer(
 def _checked(table: Table, settings: dict[str, Any], names: dict[str, str | None]) -> PeerSpec | None:
     """The spec; where PeerConfig refuses a setting it is left out and the rest asked again, for all the errors."""
     try:
-        return PeerSpec(PeerConfig(**settings), names["import_policy"], names["export_policy"])
+        config = PeerConfig(**settings)
+        make_open(config)  # refuses families that the codec does not know
+        return PeerSpec(config, names["import_policy"], names["export_policy"])
     except ConfigurationError as error:
         key, _colon, text = str(error).partition(": ")
         table.problem(key if key in table.values else "", text if key in table.values else str(error))

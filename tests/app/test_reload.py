@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from pybgp import IPV4_UNICAST, Prefix, Speaker, State
+from pybgp.app import run
 from pybgp.app.cli import main
 from pybgp.app.run import apply, reload
-from pybgp.app.speaker_file import SpeakerFile, difference, parse
+from pybgp.app.speaker_file import EVERYWHERE, SpeakerFile, difference, parse
 from tests.loopback import LIMIT, address, until
 
 PORT = 1790
@@ -186,3 +189,19 @@ def test_an_address_that_is_not_ours(tmp_path: Path, capsys: pytest.CaptureFixtu
     path.write_text(text("192.0.2.123", "127.0.0.2"))
     assert main(["run", str(path)]) == 1
     assert "192.0.2.123" in capsys.readouterr().err
+
+
+def no_ipv6(*_arguments: object) -> socket.socket:
+    raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+
+
+@pytest.mark.parametrize(
+    ("addresses", "left"),
+    [(EVERYWHERE, ("0.0.0.0",)), (("::", "0.0.0.0"), ("::", "0.0.0.0")), (("::",), ("::",)), ((), ())],
+)
+def test_only_ipv6_that_was_asked_for_is_missed(
+    monkeypatch: pytest.MonkeyPatch, addresses: tuple[str, ...], left: tuple[str, ...]
+) -> None:
+    assert run._listen(addresses) == addresses
+    monkeypatch.setattr(socket, "socket", no_ipv6)
+    assert run._listen(addresses) == left

@@ -138,6 +138,7 @@ WRONG: list[tuple[str, int, str, str]] = [
     (PEER + "bgp_identifier = 5\n", 7, "peer[0].bgp_identifier", "no such key"),
     (PEER + 'passive = "yes"\n', 7, "peer[0].passive", "true or false"),
     (PEER + 'families = ["ipv5"]\n', 7, "peer[0].families", "ipv5"),
+    (PEER + 'families = ["ipv4-multicast"]\n', 7, "peer[0].families", "supported are ipv4-unicast, ipv6-unicast"),
     (PEER + "families = [1]\n", 7, "peer[0].families", "list of texts"),
     (PEER + 'export_policy = "none"\n', 7, "peer[0].export_policy", "accept, reject"),
     (PEER + 'route_reflector_client = "x"\n', 7, "peer[0].route_reflector_client", "true or false"),
