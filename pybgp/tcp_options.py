@@ -56,9 +56,7 @@ def _sockaddr(address: str) -> bytes:
     return struct.pack("=HH4s", socket.AF_INET, 0, socket.inet_pton(socket.AF_INET, host))
 
 
-def set_md5_key(
-    sock: socket.socket, address: str, password: str | None, prefix_length: int | None = None
-) -> None:
+def set_md5_key(sock: socket.socket, address: str, password: str | None, prefix_length: int | None = None) -> None:
     """RFC 2385: sign with and demand this key for segments exchanged with `address`; None removes the key.
 
     With `prefix_length` the key serves every address of that prefix (for listening sockets).

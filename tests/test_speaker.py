@@ -296,7 +296,7 @@ async def test_an_early_connection_without_its_password_is_not_taken() -> None:
 
 async def test_an_early_connection_that_talks_much_is_refused() -> None:
     a_at, b_at = address(), address()
-    async with speaker(b_at, 2) as b:
+    async with speaker(b_at, 2):
         neighbour = await Neighbour.to(b_at, a_at)
         neighbour.writer.write(bytes(10_000))
         assert await neighbour.receive() == Notification(6, 5)
