@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -44,11 +45,13 @@ _FAMILIES = {1: IPV4_UNICAST, 2: IPV6_UNICAST}
 class AgentOptions:
     """What flags decide beyond sessions and announcements. Times in seconds.
 
-    `register`: write our Node, and the default pool into a datastore without any.
+    `register`: write our Node, and the default pool into a datastore without any. `compare_every`: between two
+    full comparisons with the kernel, give or take a fifth.
     """
 
     stale_route_time: float = 30.0
     mass_deletion_hold: float = 300.0
+    compare_every: float = 300.0
     flush_on_exit: bool = False
     register: bool = True
     interface_prefix: str = "cali"
@@ -136,6 +139,7 @@ class Agent:
             self.kernel.on_next_hops_changed = self._on_next_hops
             self.kernel.on_links_changed = self.kernel.on_workloads_changed = self.mark
             tasks.append(asyncio.create_task(self._forever(self._reconcile_loop), name="reconcile"))
+            tasks.append(asyncio.create_task(self._forever(self._compare_loop), name="comparison with the kernel"))
             if self._snapshots is not None:
                 tasks.append(asyncio.create_task(self._forever(self._save_loop), name="snapshot on disk"))
             self.mark()
@@ -300,6 +304,14 @@ class Agent:
             count = await self.kernel.sweep_stale()
             self.grace.finish()
             log.info("%s: %d routes of before that nobody confirmed were deleted", reason, count)
+
+    async def _compare_loop(self) -> None:
+        """What the kernel's messages have told is enough as a rule; this finds what they have not."""
+        while True:
+            await asyncio.sleep(self.agent_options.compare_every * random.uniform(0.8, 1.2))
+            count = await self.kernel.resync()
+            if count:
+                log.warning("%d routes in the kernel were not as they should be, and were put right", count)
 
     def _present(self, interface: str, prefix: Prefix) -> bool:
         if interface and self.kernel.interface_exists(interface):

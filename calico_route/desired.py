@@ -32,6 +32,10 @@ class Options:
     ttl_security: int | None = None
 
 
+REDIAL = 5.0
+"""Seconds at most between two attempts to reach a node: one that was away for long is back at once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Local:
     """This node as a BGP speaker. `listen` are the addresses of its listening sockets."""
@@ -82,6 +86,7 @@ class MeshPeer:
             "families": (IPV6_UNICAST if ":" in self.address else IPV4_UNICAST,),
             "restart_time": self.restart_time,
             "hold_time": self.hold_time,
+            "connect_retry_max": REDIAL,
             "password": self.password,
             "ttl_security": self.ttl_security,
             "description": self.node,

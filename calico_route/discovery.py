@@ -11,7 +11,8 @@ import socket
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
+from pathlib import Path
 
 from .model import HostAddress
 
@@ -38,7 +39,7 @@ class Found:
 
 
 def interface_addresses() -> list[tuple[str, HostAddress]]:
-    """The first IPv4 address of every interface that has one."""
+    """The first IPv4 address of every interface that has one, then all its IPv6 addresses but link-local ones."""
     found = []
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         for _, name in socket.if_nameindex():
@@ -50,6 +51,21 @@ def interface_addresses() -> list[tuple[str, HostAddress]]:
                 continue  # no IPv4 address
             length = int.from_bytes(mask, "big").bit_count()
             found.append((name, HostAddress(socket.inet_ntoa(address), length)))
+    return found + _ipv6_addresses()
+
+
+def _ipv6_addresses() -> list[tuple[str, HostAddress]]:
+    """From the kernel's list: address, index, prefix length, scope, flags (all in hex) and name, a line each."""
+    try:
+        lines = Path("/proc/net/if_inet6").read_text().splitlines()
+    except OSError:
+        return []  # a kernel without IPv6
+    found = []
+    for line in lines:
+        address, _index, length, _scope, _flags, name = line.split()
+        text = str(IPv6Address(bytes.fromhex(address)))
+        if not text.startswith("fe80:"):
+            found.append((name, HostAddress(text, int(length, 16))))
     return found
 
 
@@ -76,14 +92,14 @@ def find_ipv4(etcd_hosts: Iterable[str] = ()) -> Found | None:
             name, address = _owner(text, interfaces)
             candidates.append(Found(address, name, how))
     for name, address in interfaces:
-        if not ip_address(address.address).is_loopback:
+        if ":" not in address.address and not ip_address(address.address).is_loopback:
             candidates.append(Found(address, name, "the first that this host has"))
     return min(candidates, key=lambda found: found.doubtful, default=None)
 
 
 def with_length(address: HostAddress) -> HostAddress:
     """A bare address with the length of its subnet, if an interface of this host has it."""
-    if address.prefix_length != 32:
+    if address.prefix_length != (128 if ":" in address.address else 32):
         return address
     return _owner(address.address, interface_addresses())[1]
 
@@ -103,4 +119,4 @@ def _owner(address: str, interfaces: Iterable[tuple[str, HostAddress]]) -> tuple
     for name, candidate in interfaces:
         if candidate.address == address:
             return name, candidate
-    return "?", HostAddress(address, 32)
+    return "?", HostAddress(address, 128 if ":" in address else 32)

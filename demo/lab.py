@@ -41,7 +41,10 @@ def why_impossible() -> str | None:
     made = subprocess.run(["ip", "netns", "add", name], check=False, capture_output=True, text=True)
     if made.returncode != 0:
         return f"no network namespaces here ({made.stderr.strip() or 'ip netns add failed'}): run as root"
+    entered = subprocess.run(["ip", "netns", "exec", name, "true"], check=False, capture_output=True, text=True)
     subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+    if entered.returncode != 0:
+        return f"no command runs in a network namespace here ({entered.stderr.strip()})"
     return None
 
 

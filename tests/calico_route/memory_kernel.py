@@ -37,6 +37,7 @@ class MemoryKernel:
         self.log: list[str] = []
         self.protected: set[bytes] = set()
         self.started = self.closed = False
+        self.looks = 0
 
     async def start(self) -> None:
         for text, via in self.before.items():
@@ -74,6 +75,10 @@ class MemoryKernel:
             del self.table[key]
         self.unconfirmed.clear()
         return count
+
+    async def resync(self) -> int:
+        self.looks += 1
+        return 3 if self.looks == 1 else 0
 
     async def remove_all(self) -> None:
         self.table.clear()

@@ -157,6 +157,14 @@ async def test_a_datastore_that_only_lets_us_read(caplog: pytest.LogCaptureFixtu
         assert "could not be registered: permission denied" in report(a.agent)["problems"][0]
 
 
+async def test_the_kernel_is_compared_again_and_again(caplog: pytest.LogCaptureFixture) -> None:
+    async with cluster("ab") as mesh:
+        a = mesh.start("a", compare_every=0.01)
+        await until(lambda: a.kernel.looks > 3)
+    told = [record.message for record in caplog.records if "not as they should be" in record.message]
+    assert told == ["3 routes in the kernel were not as they should be, and were put right"]
+
+
 # --- restarts ---
 
 

@@ -9,6 +9,7 @@ from calico_route.discovery import Found, find_ipv4, interface_addresses, owned,
 from calico_route.fields import host_address
 
 DOCKER = ("docker0", host_address("172.17.0.1/16"))
+LAN6 = ("enp0s8", host_address("2001:db8::21/64"))
 LAN = ("enp0s8", host_address("192.168.78.21/24"))
 WAN = ("eth0", host_address("198.51.100.7/24"))
 LOOPBACK = ("lo", host_address("127.0.0.1/8"))
@@ -18,7 +19,7 @@ LOOPBACK = ("lo", host_address("127.0.0.1/8"))
 def host(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Sources by destination; the interfaces are DOCKER, LAN, WAN and LOOPBACK."""
     sources: dict[str, str] = {}
-    monkeypatch.setattr(discovery, "interface_addresses", lambda: [LOOPBACK, DOCKER, LAN, WAN])
+    monkeypatch.setattr(discovery, "interface_addresses", lambda: [LOOPBACK, DOCKER, LAN, WAN, LAN6])
     monkeypatch.setattr(discovery, "source_address", sources.get)
     return sources
 
@@ -58,6 +59,8 @@ def test_the_length_of_the_subnet(host: dict[str, str]) -> None:
     assert with_length(host_address("192.168.78.21")) == LAN[1]
     assert with_length(host_address("192.168.78.21/16")) == host_address("192.168.78.21/16")
     assert with_length(host_address("203.0.113.1")) == host_address("203.0.113.1")
+    assert with_length(host_address("2001:db8::1")) == host_address("2001:db8::1")
+    assert with_length(host_address("2001:db8::21")) == host_address("2001:db8::21/64")
 
 
 def test_this_very_host() -> None:
