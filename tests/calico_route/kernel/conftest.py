@@ -103,7 +103,19 @@ class Namespace:
 
     def sysctl(self, key: str, value: str) -> None:
         subprocess.run(
-            ["ip", "netns", "exec", self.name, "sysctl", "-qw", f"{key}={value}"], check=True, capture_output=True
+            [
+                "ip",
+                "netns",
+                "exec",
+                self.name,
+                "sh",
+                "-c",
+                'echo "$1" > "$0"',
+                "/proc/sys/" + key.replace(".", "/"),
+                value,
+            ],
+            check=True,
+            capture_output=True,
         )
 
     def bird(self, family: str = "-4") -> list[str]:
