@@ -41,7 +41,7 @@ for command in $commands; do
 done
 python=${PYTHON:-python3}
 if ! command -v "$python" >/dev/null 2>&1; then
-    echo "python3 is missing: apt-get install python3 python3-venv" >&2
+    echo "$python is missing: apt-get install python3 python3-venv" >&2
     exit 1
 fi
 if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then

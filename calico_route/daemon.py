@@ -138,7 +138,10 @@ def _datastore(settings: Settings, etcd: EtcdSettings | None) -> Datastore:
             return EtcdDatastore(open_store(etcd), node=settings.node_name)
         except SettingsError as error:
             raise UsageError(str(error)) from None
-    from .file import FileDatastore  # PyYAML is needed for nothing else
+    try:
+        from .file import FileDatastore  # PyYAML is needed for nothing else
+    except ModuleNotFoundError as error:
+        raise UsageError(f"--peer-from-file: {error.name} is missing: pip install 'pybgp[calico]'") from None
 
     assert settings.file is not None
     return FileDatastore(settings.file)

@@ -7,6 +7,7 @@ import errno
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 
 from .netlink import ADD, DELETE, REPLACE, RTM_DELROUTE, RTM_NEWROUTE
 from .packer import RoutePacker, preload, probe
@@ -32,6 +33,8 @@ class Writer:
 
     def open(self) -> int:
         """Open the socket; gives its netlink port. Raises KernelError, also where routes can't be changed."""
+        if find_spec("pyroute2") is None:
+            raise KernelError("pyroute2 is missing, which writes the kernel's routes: pip install 'pybgp[calico]'")
         self._socket = in_namespace(self._netns, RouteSocket)
         for refusal in self._socket.send([probe(self._packer.table, self._packer.protocol)]):
             if refusal.errno in (errno.EPERM, errno.EACCES):
