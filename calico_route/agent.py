@@ -29,12 +29,15 @@ from .mesh import Mesh
 from .model import Problem, ResourceKey
 from .ourselves import Ourselves
 from .ports import KernelPort
+from .tally import Tally
 from .view import View, fold
 
 log = logging.getLogger(__name__)
 
 RETRY = 3.0  # seconds until what failed is tried again
 GLANCE = 0.02  # seconds from an event of a peer to a look at all of them, while stale routes wait
+REST = 4.0  # times as long as a turn took: so long is the next one put off, for what happens meanwhile
+LONGEST_REST = 0.5  # seconds
 SAVE_AFTER = 0.5  # seconds from a change until it is on disk; more changes meanwhile go with it
 FLUSH_TIME = 1.0  # seconds that the kernel gets for the last changes when we leave
 
@@ -88,6 +91,7 @@ class Agent:
         )
         self.mesh = Mesh(kernel, on_event=self._on_peer_event)
         self.grace = Grace(agent_options.stale_route_time)
+        self._tally = Tally()
         self.believed: Believed | None = None
         self.wanted: Desired | None = None
         self.started = time.time()
@@ -153,6 +157,7 @@ class Agent:
         tasks += self.ourselves.tasks()
         if self._glance is not None:
             self._glance.cancel()
+        self._tally.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -217,7 +222,7 @@ class Agent:
                     await self._dirty.wait()
             await asyncio.sleep(0)  # what else happens in this turn comes along
             self._dirty.clear()
-            now = self._now()
+            now, began = self._now(), time.thread_time()
             if self._retry_at is not None and now >= self._retry_at:
                 self._wishes_dirty, self._retry_at = True, None
             try:
@@ -227,6 +232,8 @@ class Agent:
                 done = False
             if not done and self._retry_at is None:
                 self._retry_at = now + RETRY
+            # Thousands of endpoints that come and go are looked at a few times a second, a few ones at once.
+            await asyncio.sleep(min(LONGEST_REST, REST * (time.thread_time() - began)))
 
     def _next_deadline(self) -> float | None:
         assert self.believed is not None
@@ -325,14 +332,15 @@ class Agent:
         return {Prefix.of(_FAMILIES[afi], nlri): interface for (afi, nlri), interface in routes.items()}
 
     def _tell(self, wanted: Desired) -> None:
-        """Log what is new among the problems and among the addresses that are not announced."""
+        """Log what is new among the problems, and what becomes of the addresses of the workloads."""
         before = self.wanted
+        self._tally.note(wanted)
         for problem in wanted.problems:
             if before is None or problem not in before.problems:
                 log.warning("%s", problem)
         for prefix, reason in wanted.withheld.items():
             if before is None or before.withheld.get(prefix) != reason:
-                log.info("%s is not announced: %s", prefix, reason)
+                log.debug("%s is not announced: %s", prefix, reason)
 
     def _on_next_hops(self, next_hops: set[bytes] | None) -> None:
         if self.mesh.speaker is not None:

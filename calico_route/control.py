@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import socket
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -44,8 +45,7 @@ class ControlSocket:
         self.path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         if _answers(self.path):
             raise OSError(f"another agent answers on {self.path}")
-        with contextlib.suppress(FileNotFoundError):
-            self.path.unlink()
+        _clear(self.path)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             # The socket is born with its mode: there is no moment in which others could connect.
@@ -125,6 +125,14 @@ async def _write(writer: asyncio.StreamWriter, reply: dict[str, Any]) -> None:
     writer.write(json.dumps(reply).encode() + b"\n")
     async with asyncio.timeout(PATIENCE):
         await writer.drain()
+
+
+def _clear(path: Path) -> None:
+    """Remove a socket left over from a crash. OSError for anything else, which is not ours to remove."""
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise OSError("there is a file of this name which is no socket")
+        path.unlink()
 
 
 def _answers(path: Path) -> bool:

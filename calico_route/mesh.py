@@ -32,7 +32,8 @@ from .reconcile import AddPeer, AnnounceRoutes, BgpState, ChangePeer, Operation,
 
 log = logging.getLogger(__name__)
 
-SAID_KEPT = 4096  # failures of peers and strangers, remembered so that each is logged once
+SAID_KEPT = 4096  # peers and strangers whose failures are remembered, so that each is logged once
+FAILURES_SAID = 4  # different ones of one peer between two sessions; a dead network answers now this, now that
 QUIET = frozenset({"added", "removed", "advertising"})
 LOUD = frozenset({"warning", "lost"})
 
@@ -45,7 +46,7 @@ class Mesh:
         self._on_event = on_event
         self._tasks: list[asyncio.Task[None]] = []
         self._peers: dict[str, MeshPeer] = {}
-        self._said: dict[str, str] = {}  # last failure logged for each peer
+        self._said: dict[str, set[str]] = {}  # failures logged for each peer since it was up
         self._failed_before: dict[str, str] = {}
         self._turns = 0  # of the reader of routes
         self.speaker: Speaker | None = None
@@ -173,10 +174,12 @@ class Mesh:
         text += f": {event.reason}" if event.reason else ""
         if event.kind in ("failed", "refused"):
             # A dead node is tried again for ever, and a stranger tries for ever: told once, not once a minute.
-            known = self._said.get(event.peer) == event.reason
             if len(self._said) >= SAID_KEPT:
                 self._said.clear()
-            self._said[event.peer] = event.reason
+            said = self._said.setdefault(event.peer, set())
+            known = event.reason in said or len(said) >= FAILURES_SAID
+            if not known:
+                said.add(event.reason)
             log.log(logging.DEBUG if known else logging.WARNING, "%s", text)
         elif event.kind == "error":
             log.error("%s%s", text, f": {event.detail}" if event.detail else "")
@@ -251,11 +254,6 @@ def _manner(peer: MeshPeer) -> str:
 
 
 def _log_prefixes(what: str, prefixes: Iterable[Prefix]) -> None:
-    prefixes = list(prefixes)
-    if len(prefixes) == 1:
-        log.info("%s %s", what, prefixes[0])
-    else:
-        log.info("%s %d routes", what, len(prefixes))
     if log.isEnabledFor(logging.DEBUG):
         for prefix in prefixes:
             log.debug("%s %s", what, prefix)

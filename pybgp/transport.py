@@ -194,7 +194,9 @@ def words(error: BaseException | None, otherwise: str = "") -> str:
         return "timed out"
     if isinstance(error, OSError) and error.errno is not None:
         known = {errno.ECONNREFUSED: "connection refused", errno.ECONNRESET: "connection reset by the peer"}
-        text = error.strerror or os.strerror(error.errno)
+        text = error.strerror or ""
+        if not text or text.startswith("Connect call failed"):  # asyncio puts its own words over the kernel's
+            text = os.strerror(error.errno)
         return known.get(error.errno, text[:1].lower() + text[1:])
     return str(error) or type(error).__name__
 

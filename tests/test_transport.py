@@ -143,6 +143,7 @@ def test_reasons_in_words() -> None:
     assert words(ConnectionRefusedError(111, "Connection refused")) == "connection refused"
     assert words(TimeoutError()) == "timed out"
     assert words(OSError(113, "No route to host")) == "no route to host"
+    assert words(OSError(113, "Connect call failed ('192.0.2.1', 179)")) == "no route to host"
     assert words(ValueError("odd")) == "odd"
     assert words(ValueError()) == "ValueError"
 

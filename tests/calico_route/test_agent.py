@@ -15,8 +15,10 @@ from calico_route.datastore import DatastoreDeniedError, MemoryDatastore
 from calico_route.desired import Options
 from calico_route.discovery import Found
 from calico_route.fields import host_address
+from calico_route.mesh import Mesh
 from calico_route.model import Kind, Node, ReadyFlag, Resource, ResourceKey
 from calico_route.report import report
+from pybgp import PeerEvent
 from tests.calico_route.cluster import cluster, turns, until
 from tests.calico_route.memory_kernel import MemoryKernel
 from tests.calico_route.resources import configuration, endpoint, node, node_without_bgp, pool
@@ -368,6 +370,24 @@ async def test_one_impossible_peer_does_not_hinder_the_others(caplog: pytest.Log
             await mesh.datastore.put(endpoint("more", "a", f"10.0.1.{number}/32"))
             await turns()
         assert caplog.text.count("AS_TRANS") == 2, "tried again, but told once by each of the two agents"
+
+
+async def test_a_dead_node_is_told_once_whatever_the_network_answers(caplog: pytest.LogCaptureFixture) -> None:
+    mesh = Mesh(MemoryKernel(), on_event=lambda: None)
+
+    def fail(reason: str) -> None:
+        mesh._log(PeerEvent("failed", A, reason=reason))
+
+    for _ in range(50):
+        fail("no route to host")
+        fail("no answer")
+    assert [message.rpartition(": ")[2] for message in caplog.messages] == ["no route to host", "no answer"]
+    mesh._log(PeerEvent("up", A))
+    fail("no answer")
+    assert len(caplog.messages) == 4, "told again after it was up"
+    for number in range(50):
+        fail(f"reason {number}")
+    assert len(caplog.messages) < 10
 
 
 async def test_a_port_in_use_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:

@@ -156,6 +156,14 @@ async def test_a_socket_left_over_from_a_crash_is_replaced_and_a_living_one_is_n
         assert await exchange(path, b'{"id": 7}\n') == [{"id": 7, "status": {}}]
 
 
+async def test_what_is_no_socket_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "precious"
+    path.write_text("data")
+    with pytest.raises(OSError, match="no socket"):
+        await ControlSocket(path, lambda request: {}).open()
+    assert path.read_text() == "data"
+
+
 async def test_an_endless_line(tmp_path: Path) -> None:
     async with listening(tmp_path / "s") as made:
         replies = await exchange(made.path, b"x" * 20_000)
