@@ -48,6 +48,8 @@ class Exchange:
         self._before_end: int | None = None  # prefixes of the initial table still to be drained
         self._refreshing: bytes | None = None  # what to send after them
         self._refresh_wanted: bool | None = None
+        self._removal: Iterator[list[Delta]] | None = None  # what the running one is to go on with
+        self._removing = False
 
     @property
     def established(self) -> bool:
@@ -93,12 +95,12 @@ class Exchange:
     def flush(self) -> None:
         """Remove all that the peer said until now."""
         self.stale = False
-        self._tables.later(self._owner, self.adj_rib_in.remove())
+        self._remove(self.adj_rib_in.remove())
 
     def sweep(self) -> None:
         """Remove what the peer has not said again."""
         self.stale = False
-        self._tables.later(self._owner, self.adj_rib_in.sweep())
+        self._remove(self.adj_rib_in.sweep())
 
     def change_import(self, policy: Filter) -> None:
         self._tables.later(self._owner, self.adj_rib_in.change_policy(policy))
@@ -137,17 +139,11 @@ class Exchange:
         self._refreshed = False
 
     def refresh(self, *, enhanced: bool) -> None:
-        """The peer wants all of our routes again."""
-        if self.adj_rib_out is None:
-            return
-        if not self.end_of_rib_sent:  # RFC 7313 section 4: not before the first End-of-RIB
+        """The peer wants all of our routes again. Not before the first End-of-RIB (RFC 7313 section 4), and
+        one answer after the other: who asks a thousand times in one read gets what the last one asked for."""
+        if self.adj_rib_out is not None:
             self._refresh_wanted = enhanced
-            return
-        self.adj_rib_out.refresh()
-        if enhanced:
-            self._control.append(self._marker(BEGIN_OF_RIB))
-            self._refreshing = self._marker(END_OF_RIB)
-        self._tables.outgoing.add(self._owner)
+            self._tables.outgoing.add(self._owner)
 
     # what we say
 
@@ -164,6 +160,8 @@ class Exchange:
         out = self.adj_rib_out
         if out is None:
             return [], 0
+        if self._refresh_wanted is not None and self.end_of_rib_sent and not out.refreshing:
+            self._begin_answer(out, enhanced=self._refresh_wanted)
         messages, self._control = self._control, []
         count = 0
         if out.pending:
@@ -176,6 +174,7 @@ class Exchange:
                         continue
                     except AttributesTooLong:  # no message can carry them: the peer must not keep older ones
                         self.too_long += len(nlri)
+                        out.unsent(nlri)
                 messages += encode_unreach(self.family, nlri, self._context, path_ids)
         if self._before_end is not None:
             self._before_end = min(self._before_end - count, out.pending)
@@ -183,10 +182,7 @@ class Exchange:
                 self._before_end = None
                 self.end_of_rib_sent = True
                 messages.append(encode_end_of_rib(self.family, self._context))
-                if self._refresh_wanted is not None:
-                    self.refresh(enhanced=self._refresh_wanted)
-                    self._refresh_wanted = None
-        if self._refreshing is not None and not self._control and not out.refreshing:
+        if self._refreshing is not None and not out.refreshing:
             messages.append(self._refreshing)
             self._refreshing = None
         return messages, count
@@ -220,6 +216,30 @@ class Exchange:
     def _table_told(self) -> None:
         self._before_end = self.pending
         self._tables.outgoing.add(self._owner)
+
+    def _begin_answer(self, out: AdjRibOut, *, enhanced: bool) -> None:
+        """The routes that a ROUTE-REFRESH asked for are to go out again, between markers where both know them."""
+        self._refresh_wanted = None
+        out.refresh()
+        if enhanced:
+            self._control.append(self._marker(BEGIN_OF_RIB))
+            self._refreshing = self._marker(END_OF_RIB)
+
+    def _remove(self, slices: Iterator[list[Delta]]) -> None:
+        """Long work, one at a time: the later removal takes all that the earlier ones would, so only the last is
+        kept. (A peer may begin and end refreshes faster than a table can be walked.)"""
+        self._removal = slices
+        if not self._removing:
+            self._removing = True
+            self._tables.later(self._owner, self._removals())
+
+    def _removals(self) -> Iterator[list[Delta]]:
+        try:
+            while self._removal is not None:
+                slices, self._removal = self._removal, None
+                yield from slices
+        finally:
+            self._removing = False
 
     def _marker(self, subtype: int) -> bytes:
         return encode_message(RouteRefresh(self.family, subtype), self._context)

@@ -11,6 +11,7 @@ import pytest
 from pybgp.errors import ConfigurationError, SessionClosed
 from pybgp.family import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.fsm.states import State
+from pybgp.messages import RouteRefresh
 from pybgp.policy import accept_all, per_path, reject_all
 from pybgp.prefix import parse_nlri
 from pybgp.rib.route import Route
@@ -250,6 +251,25 @@ def test_route_refresh_sends_everything_again() -> None:
         assert len(b.table()) == 20
         assert (rib_in.source.generation > generation) is enhanced
         assert all(not path.stale for part in rib_in.routes() for _, path in part)
+
+
+def test_many_refreshes_in_one_read_are_answered_once() -> None:
+    """A peer that asks a thousand times at once does not make us send, or walk, a thousand tables."""
+    net = Net()
+    a, b = pair(net)
+    a.announce(*(f"10.65.0.{n}/32" for n in range(20)))
+    net.run(5)
+    answers: list[object] = []
+    exchange = b.peer(a).exchanges[IPV4_UNICAST]
+    counted = exchange.begin_refresh
+    exchange.begin_refresh = lambda: (answers.append(None), counted())[1]  # type: ignore[method-assign]
+    asked = RouteRefresh(IPV4_UNICAST)
+    for _ in range(1000):
+        a.peer(b).exchanges.refresh(asked, net.now)
+    a.router.touched.add(a.peer(b))
+    net.run(5)
+    assert len(answers) == 1
+    assert len(b.table()) == 20
 
 
 def test_a_refresh_removes_what_the_peer_no_longer_has() -> None:

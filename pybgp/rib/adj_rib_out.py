@@ -114,6 +114,10 @@ class AdjRibOut:
         out.extend(groups.values())
         return out
 
+    def unsent(self, nlri: list[NLRI]) -> None:
+        """What was drained as news could not be said: the peer does not hold it."""
+        deque(map(self.sent.pop, nlri, repeat(None)), maxlen=0)
+
     def refresh(self) -> None:
         """The peer asks for everything again (RFC 2918): all that it was told is sent once more, behind
         what is pending, as it is when its turn comes; what goes out as news before that is not repeated."""
