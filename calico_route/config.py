@@ -7,6 +7,7 @@ import re
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +15,9 @@ from .flags import NODENAME_FILE, SOCKET_DIRECTORY, STATE_DIRECTORY, UsageError,
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _INTERFACE = re.compile(r"[^\s/]{1,15}")
+
+LONGEST_MESH_PASSWORD = 80
+"""Octets: what Linux takes as a TCP MD5 key."""
 
 _T = TypeVar("_T")
 
@@ -97,7 +101,7 @@ class _Reader:
             interface_prefix=self._interface_prefix(),
             announce_unchecked=flags.announce_unchecked,
             hold_time=self._hold_time(),
-            mesh_password_file=self._file("--mesh-password-file", flags.mesh_password_file),
+            mesh_password_file=self._file("--mesh-password-file", flags.mesh_password_file, LONGEST_MESH_PASSWORD),
             ttl_security=self._optional("--ttl-security", flags.ttl_security, 1, 255),
             stale_route_time=self._seconds("--stale-route-time", flags.stale_route_time),
             mass_deletion_hold=self._seconds("--mass-deletion-hold", flags.mass_deletion_hold),
@@ -145,6 +149,12 @@ class _Reader:
         except ValueError:
             example = "192.0.2.7 or 192.0.2.7/24" if version == 4 else "2001:db8::7 or 2001:db8::7/64"
             self.mistakes.append(f"{origin} {text!r} is no IPv{version} address: write {example}")
+            return None
+        found = ip_address(address)
+        if found.is_unspecified or found.is_multicast or found.is_loopback or found.is_link_local:
+            self.mistakes.append(
+                f"{origin} {text!r}: other nodes cannot reach such an address, give one of this host's"
+            )
             return None
         return text
 
@@ -210,10 +220,10 @@ class _Reader:
 
         return self._checked(number, f"{flag} {text!r}", "must be a number of seconds, 0 or more") or 0.0
 
-    def _file(self, flag: str, text: str | None) -> Path | None:
+    def _file(self, flag: str, text: str | None, longest: int | None = None) -> Path | None:
         if text is None:
             return None
-        return self._checked(lambda: (read_password(Path(text)), Path(text))[1], f"{flag} {text!r}")
+        return self._checked(lambda: (read_password(Path(text), longest), Path(text))[1], f"{flag} {text!r}")
 
     def _checked(self, make: Callable[[], _T], what: str, why: str = "") -> _T | None:
         try:
@@ -242,9 +252,15 @@ def socket_path(given: str | None, node_name: str) -> Path:
     return Path(given) if given else SOCKET_DIRECTORY / f"{node_name}.sock"
 
 
-def read_password(path: Path) -> str:
-    """The first line of a file. ValueError if it is empty, OSError if it cannot be read."""
-    lines = path.read_text().splitlines()
+def read_password(path: Path, longest: int | None = None) -> str:
+    """The first line of a file, at most `longest` octets. ValueError for any other, OSError if it cannot be read."""
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise ValueError("its first line should be the password, but it is no text (UTF-8)") from None
     if not lines or not lines[0].strip():
         raise ValueError("its first line is empty: that should be the password")
-    return lines[0].strip()
+    password = lines[0].strip()
+    if longest is not None and len(password.encode()) > longest:
+        raise ValueError(f"the password has {len(password.encode())} octets: at most {longest} are possible")
+    return password

@@ -17,14 +17,14 @@ from pybgp import __version__, gc_for_full_tables
 from . import log as logs
 from .agent import Agent, AgentOptions
 from .cache import SnapshotFile
-from .config import Settings, read_password
+from .config import LONGEST_MESH_PASSWORD, Settings, read_password
 from .control import ControlSocket
 from .datastore import Datastore
 from .desired import Options
 from .discovery import Found, find_ipv4, with_length
 from .etcd.datastore import EtcdDatastore
 from .etcd.drivers import open_store
-from .etcd.settings import EtcdSettings, SettingsError, read_settings
+from .etcd.settings import EtcdSettings, SettingsError, check_certificates, read_settings
 from .fields import host_address
 from .flags import UsageError
 from .identity import Identity
@@ -110,7 +110,9 @@ def _options(settings: Settings) -> Options:
         workloads_from_kernel=settings.workloads_from != "etcd",
         announce_unchecked=settings.announce_unchecked,
         hold_time=settings.hold_time,
-        password=None if settings.mesh_password_file is None else read_password(settings.mesh_password_file),
+        password=None
+        if settings.mesh_password_file is None
+        else read_password(settings.mesh_password_file, LONGEST_MESH_PASSWORD),
         ttl_security=settings.ttl_security,
     )
 
@@ -118,7 +120,7 @@ def _options(settings: Settings) -> Options:
 def _etcd_settings(settings: Settings, environ: Mapping[str, str]) -> EtcdSettings:
     password_file = settings.etcd_password_file
     try:
-        return read_settings(
+        made = read_settings(
             environ,
             endpoints=settings.endpoints,
             ca_file=settings.etcd_ca_cert,
@@ -128,8 +130,10 @@ def _etcd_settings(settings: Settings, environ: Mapping[str, str]) -> EtcdSettin
             password=None if password_file is None else read_password(password_file),
             driver=settings.etcd_driver,
         )
+        check_certificates(made)
     except SettingsError as error:
         raise UsageError(str(error)) from None
+    return made
 
 
 def _datastore(settings: Settings, etcd: EtcdSettings | None) -> Datastore:

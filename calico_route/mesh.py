@@ -7,6 +7,7 @@ speaker takes its place, and the peers keep the routes meanwhile (graceful resta
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -91,7 +92,7 @@ class Mesh:
         try:
             await speaker.__aenter__()
         except OSError as error:
-            self._fail("", str(error.strerror or error), "is BIRD still running? Trying again")
+            self._fail("", str(error.strerror or error), _advice(error))
             return False
         self.speaker, self.local = speaker, local
         self.learned = {1: 0, 2: 0}
@@ -228,6 +229,16 @@ class Mesh:
     @property
     def peers(self) -> Mapping[str, MeshPeer]:
         return self._peers
+
+
+def _advice(error: OSError) -> str:
+    """What a person may do about a port on which we cannot listen."""
+    advice = {
+        errno.EADDRINUSE: "is BIRD, or another calico_route, still running on this host? ",
+        errno.EACCES: "that needs root, or CAP_NET_BIND_SERVICE. ",
+        errno.EADDRNOTAVAIL: "this host does not have the address (yet). ",
+    }
+    return f"{advice.get(error.errno or 0, '')}Trying again"
 
 
 def _next_hops(views: Any) -> tuple[bytes, ...] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -153,6 +154,9 @@ def _outages() -> Any:
     except ConnectionError as error:
         raise UnavailableError("connection reset") from error
     except OSError as error:
-        raise UnavailableError((error.strerror or str(error)).lower()) from error
+        text = error.strerror or str(error)
+        if error.errno and text.startswith("Connect call failed"):  # asyncio puts its own words over the kernel's
+            text = os.strerror(error.errno)
+        raise UnavailableError(text.lower()) from error
     except (ValueError, IndexError) as error:
         raise UnavailableError("the answer is not HTTP as etcd speaks it") from error

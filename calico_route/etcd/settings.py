@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+import ssl
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -110,6 +112,28 @@ def read_settings(
     )
 
 
+def check_certificates(settings: EtcdSettings) -> None:
+    """SettingsError for files in which there is no certificate, or no key that fits."""
+    try:
+        context = ssl.create_default_context()
+        if settings.ca_file is not None:
+            _blame(settings.ca_file, lambda: context.load_verify_locations(settings.ca_file))
+        if settings.cert_file is not None:
+            files = f"{settings.cert_file} and {settings.key_file}"
+            # An encrypted key would make OpenSSL ask at the terminal.
+            _blame(files, lambda: context.load_cert_chain(settings.cert_file or "", settings.key_file, lambda: b""))
+    except OSError as error:
+        raise SettingsError(f"the certificates cannot be read: {error.strerror or error}") from None
+
+
+def _blame(files: str, load: Callable[[], None]) -> None:
+    try:
+        load()
+    except ssl.SSLError as error:
+        reason = (error.reason or str(error)).lower().replace("_", " ")
+        raise SettingsError(f"{files} cannot be used: {reason}") from None
+
+
 def parse_endpoint(text: str, variable: str = "endpoint", *, secure: bool = False) -> Endpoint:
     """`http://host:port`, `https://[::1]:2379`, `host:port` or `host`. SettingsError.
 
@@ -117,7 +141,8 @@ def parse_endpoint(text: str, variable: str = "endpoint", *, secure: bool = Fals
     """
 
     def refuse(why: str) -> SettingsError:
-        return SettingsError(f"{variable} {text!r} is no endpoint of etcd ({why}): write http://host:2379")
+        shown = re.sub(r"(?<=//)[^/]*@|^[^/]*@", "***@", text)  # what stands before an @ may be a password
+        return SettingsError(f"{variable} {shown!r} is no endpoint of etcd ({why}): write http://host:2379")
 
     if "://" not in text:
         text = f"{'https' if secure else 'http'}://{text}"

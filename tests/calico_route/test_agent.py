@@ -396,7 +396,7 @@ async def test_a_port_in_use_is_tried_again(caplog: pytest.LogCaptureFixture) ->
             bird.bind((A, mesh.port))
             bird.listen()
             a, _ = mesh.start("a", kernel=MemoryKernel(before={"10.0.0.2/32": VIA_B})), mesh.start("b")
-            await until(lambda: "is BIRD still running?" in caplog.text)
+            await until(lambda: "is BIRD, or another calico_route, still running" in caplog.text)
             assert any("cannot listen" in problem for problem in report(a.agent)["problems"])
         await until(lambda: a.agent.grace.over)
         assert a.established(B)

@@ -23,7 +23,7 @@ def mistakes(*flags: str, **environ: str) -> list[str]:
     return str(caught.value).splitlines()
 
 
-def test_as_the_issue_calls_it() -> None:
+def test_as_in_the_readme() -> None:
     told = read_settings(["--peer-from-etcd"], {"NODENAME": "host1", "IP": "192.168.78.21", "AS": "64999"})
     assert (told.etcd, told.endpoints, told.node_name, told.ip, told.asn) == (
         True, None, "host1", "192.168.78.21", 64999,
@@ -90,6 +90,9 @@ def test_all_mistakes_at_once() -> None:
         (("--peer-from-file", "x"), {}, "exclude each other"),
         (("--nonsense",), {}, "--nonsense"),
         ((), {"CALICO_ROUTER_ID": "300.1.1.1"}, "CALICO_ROUTER_ID"),
+        (("--ip", "0.0.0.0"), {}, "other nodes cannot reach"),
+        (("--ip", "224.0.0.5/24"), {}, "other nodes cannot reach"),
+        (("--ip6", "fe80::1/64"), {}, "other nodes cannot reach"),
     ],
 )
 def test_a_mistake_is_named(flags: tuple[str, ...], environ: dict[str, str], named: str) -> None:
@@ -105,6 +108,10 @@ def test_an_empty_password_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text("\nhunter2\n")
     assert any("first line is empty" in line for line in mistakes("--mesh-password-file", str(file)))
+    file.write_text("x" * 81)
+    assert any("has 81 octets" in line for line in mistakes("--mesh-password-file", str(file)))
+    file.write_bytes(b"\xff\xfe")
+    assert any("no text" in line for line in mistakes("--mesh-password-file", str(file)))
     file.write_text("hunter2\nrest\n")
     assert read("--mesh-password-file", str(file)).mesh_password_file == file
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calico_route.etcd.settings import Endpoint, SettingsError, parse_endpoint, read_settings
+from calico_route.etcd.settings import Endpoint, SettingsError, check_certificates, parse_endpoint, read_settings
 
 
 @pytest.mark.parametrize(
@@ -95,3 +95,20 @@ def test_certificates_and_credentials(tmp_path: Path) -> None:
     assert "secret" not in repr(with_user)
     with pytest.raises(SettingsError, match="--etcd-driver 'etcd4'"):
         read_settings({}, driver="etcd4")
+
+
+@pytest.mark.parametrize("text", ["http://root:hunter2@host:2379", "root:hunter2@host", "https://u:hunter2@[::1"])
+def test_a_password_in_an_endpoint_is_refused_and_not_repeated(text: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse_endpoint(text, "ETCD_ENDPOINTS")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_files_without_certificates_are_named(tmp_path: Path) -> None:
+    garbage = tmp_path / "garbage.pem"
+    garbage.write_text("nothing")
+    for files in ({"ca_file": str(garbage)}, {"cert_file": str(garbage), "key_file": str(garbage)}):
+        made = read_settings({}, endpoints="https://host", **files)
+        with pytest.raises(SettingsError, match=r"garbage\.pem.* cannot be used"):
+            check_certificates(made)
+    check_certificates(read_settings({}, endpoints="https://host"))
