@@ -6,7 +6,9 @@ and are given to the speaker beside a `PeerConfig`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from types import MappingProxyType
 from typing import Final
 
 from pybgp.errors import ConfigurationError
@@ -38,6 +40,9 @@ _NUMBERS: Final[dict[str, tuple[float, float]]] = {
     "restart_time": (0, 4095),  # twelve bits, RFC 4724 section 3
     "cluster_id": (1, 0xFFFFFFFF),
     "allow_own_as": (0, 255),
+    "speaker_as": (1, 0xFFFFFFFF),
+    "long_lived_stale_time": (1, 0xFFFFFF),  # 24 bits, RFC 9494 section 3
+    "add_path_send_limit": (0, 255),
 }
 _SECONDS: Final = frozenset(
     (
@@ -63,8 +68,54 @@ _SWITCHES: Final = (
     "enhanced_route_refresh",
     "extended_message",
     "route_reflector_client",
+    "enforce_first_as",
+    "route_server_client",
+    "next_hop_unchanged",
+    "local_as_no_prepend",
+    "local_as_replace",
+    "as_override",
+    "role_strict",
+    "graceful_shutdown",
+    "honor_graceful_shutdown",
+    "blackhole",
 )
+_TEXTS: Final = ("hostname", "password", "software_version", "interface", "description", "group")
+_CHOICES: Final = {
+    "role": ("provider", "rs", "rs-client", "customer", "peer"),  # RFC 9234 section 4.1
+    "remove_private_as": ("leading", "all", "replace"),
+}
 _FAMILY_LISTS: Final = ("families", "extended_next_hop", "add_path_receive", "add_path_send")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrefixLimit:
+    """How many prefixes of one family a neighbour may have with us (RFC 4271 section 6.7), and what follows.
+
+    `warn_at` is the percentage of `limit` from which on an event says so. At more than `limit`: "warn" says so
+    and goes on; "block" keeps what is above out of use until there is room; "shut" ends the session with
+    Cease / Maximum Number of Prefixes Reached (RFC 4486) and stays down; "restart" does so and comes back
+    after `restart_after` seconds. `count` says what counts: all that was "received", or what was "accepted".
+    """
+
+    limit: int
+    warn_at: int = 75
+    action: str = "shut"
+    restart_after: float = 300.0
+    count: str = "received"
+
+    def __post_init__(self) -> None:
+        for name, low, high in (("limit", 0, 0xFFFFFFFF), ("warn_at", 1, 100), ("restart_after", 1, 86400 * 365)):
+            value = getattr(self, name)
+            kinds = (int, float) if name == "restart_after" else (int,)
+            if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
+                raise _bad(name, value, f"must be a number from {low} to {high}")
+        for name, choices in (("action", ("shut", "restart", "block", "warn")), ("count", ("received", "accepted"))):
+            if getattr(self, name) not in choices:
+                raise _bad(name, getattr(self, name), f"must be one of {', '.join(choices)}")
+
+
+_NO_LIMITS: Final[Mapping[Family, PrefixLimit]] = MappingProxyType({})
+_NO_NUMBERS: Final[Mapping[Family, int]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,13 +163,36 @@ class PeerConfig:
     extended_next_hop: tuple[Family, ...] = ()
     add_path_receive: tuple[Family, ...] = ()
     add_path_send: tuple[Family, ...] = ()
+    add_path_send_limit: int = 0  # the best so many paths of a prefix; 0: all
+    long_lived_stale_time: int | None = None  # RFC 9494; None: no such capability
     hostname: str | None = None
+    software_version: str | None = None  # capability 75
 
+    role: str | None = None  # ours, RFC 9234
+    role_strict: bool = False  # a peer that names no role is refused
     route_reflector_client: bool = False
+    route_server_client: bool = False  # RFC 7947: AS_PATH, NEXT_HOP and MULTI_EXIT_DISC go through untouched
     cluster_id: int | None = None
-    next_hop_self: bool | None = None
+    next_hop_self: bool | None = None  # None: to external peers, and to internal ones for own routes only
+    next_hop_unchanged: bool = False
+
+    speaker_as: int | None = None  # the speaker's own AS, where this peer is shown another `local_as`
+    local_as_no_prepend: bool = False  # what comes from this peer does not get that `local_as` put in front
+    local_as_replace: bool = False  # what it is sent shows that `local_as` alone
+    enforce_first_as: bool = True  # an external peer puts its own AS first; a route server does not
     allow_own_as: int = 0
+    as_override: bool = False  # its AS in the AS_PATH that it is sent becomes ours
+    remove_private_as: str | None = None  # "leading", "all", or "replace" by our AS
+
+    max_prefixes: Mapping[Family, PrefixLimit] = field(default_factory=lambda: _NO_LIMITS, hash=False)
+    max_prefixes_out: Mapping[Family, int] = field(default_factory=lambda: _NO_NUMBERS, hash=False)
+    graceful_shutdown: bool = False  # RFC 8326: we are about to go, and say so
+    honor_graceful_shutdown: bool = True  # what an external peer says so of gets LOCAL_PREF 0
+    blackhole: bool = False  # RFC 7999: what carries BLACKHOLE is taken, and stays in this AS
+
+    interface: str | None = None  # bind to this device
     description: str = ""
+    group: str = ""  # where the settings came from
 
     @property
     def internal(self) -> bool:
@@ -139,9 +213,9 @@ class PeerConfig:
         for name in _SWITCHES:
             if not isinstance(getattr(self, name), bool):
                 raise _bad(name, getattr(self, name), "must be true or false")
-        for name in ("hostname", "password", "description"):
+        for name in _TEXTS:
             value = getattr(self, name)
-            if value is None and name != "description":
+            if value is None and name not in ("description", "group"):
                 continue
             if not isinstance(value, str):
                 raise ConfigurationError(f"{name}: must be a text, not {type(value).__name__}")
@@ -149,7 +223,26 @@ class PeerConfig:
                 raise ConfigurationError(f"{name}: holds characters that have no UTF-8 form")
         if self.next_hop_self is not None and not isinstance(self.next_hop_self, bool):
             raise _bad("next_hop_self", self.next_hop_self, "must be true, false or not set")
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) is not None and getattr(self, name) not in choices:
+                raise _bad(name, getattr(self, name), f"must be one of {', '.join(choices)}")
+        self._check_limits()
         self._check_together()
+
+    def _check_limits(self) -> None:
+        for name in ("max_prefixes", "max_prefixes_out"):
+            given = getattr(self, name)
+            if not isinstance(given, Mapping):
+                raise _bad(name, given, "must be a mapping from families")
+            for family, value in given.items():
+                if family not in self.families:
+                    raise _bad(name, family, "is not one of the peer's families")
+                if name == "max_prefixes":
+                    if not isinstance(value, PrefixLimit):
+                        raise _bad(name, value, f"must be a PrefixLimit for {family}")
+                elif isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 0xFFFFFFFF:
+                    raise _bad(name, value, f"must be 0 to 4294967295 for {family}")
+            object.__setattr__(self, name, MappingProxyType(dict(given)))
 
     def _check_number(self, name: str, low: float, high: float) -> None:
         value = getattr(self, name)
@@ -169,7 +262,7 @@ class PeerConfig:
         for low, high in (("connect_retry_time", "connect_retry_max"), ("idle_hold_time", "idle_hold_max")):
             if getattr(self, low) > getattr(self, high):
                 raise _bad(low, getattr(self, low), f"must not be above {high} {getattr(self, high)}")
-        for name in ("peer_as", "local_as"):
+        for name in ("peer_as", "local_as", "speaker_as"):
             if getattr(self, name) == AS_TRANS:
                 raise _bad(name, AS_TRANS, "is AS_TRANS, reserved by RFC 6793")
         if not self.families:
@@ -187,8 +280,20 @@ class PeerConfig:
             raise _bad("four_octet_as", False, f"local_as {self.local_as} needs four octets")
         if self.route_reflector_client and not self.internal:
             raise _bad("route_reflector_client", True, "needs an internal peer (RFC 4456)")
-        if self.hostname is not None and not 0 < len(self.hostname.encode()) <= 255:
-            raise _bad("hostname", self.hostname, "must be 1 to 255 octets long")
+        for name, most in (("hostname", 255), ("software_version", 64), ("interface", 15)):
+            value = getattr(self, name)
+            if value is not None and not 0 < len(value.encode()) <= most:
+                raise _bad(name, value, f"must be 1 to {most} octets long")
+        if self.route_server_client and self.internal:
+            raise _bad("route_server_client", True, "needs an external peer (RFC 7947)")
+        if self.role is not None and self.internal:
+            raise _bad("role", self.role, "needs an external peer (RFC 9234)")
+        if self.role_strict and self.role is None:
+            raise _bad("role_strict", True, "needs a role")
+        if self.next_hop_unchanged and self.next_hop_self:
+            raise _bad("next_hop_unchanged", True, "contradicts next_hop_self")
+        if self.long_lived_stale_time is not None and not self.graceful_restart:
+            raise _bad("long_lived_stale_time", self.long_lived_stale_time, "needs graceful_restart (RFC 9494)")
 
     @classmethod
     def names(cls) -> frozenset[str]:
