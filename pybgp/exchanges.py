@@ -67,6 +67,8 @@ class Exchanges(Mapping[Family, Exchange]):
                 local_as=config.local_as,
                 internal=config.internal,
                 route_reflector_client=config.route_reflector_client,
+                role=config.role,
+                group=config.group,
             )
             self._by_family[family] = Exchange(family, owner, source, tables, import_, eligibility)
 

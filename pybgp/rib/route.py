@@ -37,6 +37,8 @@ class Source:
     route_reflector_client: bool = False
     local_address: bytes = b""
     generation: int = 0
+    role: str | None = None  # ours towards the peer, RFC 9234
+    group: str = ""  # where its settings came from
 
     @classmethod
     def own(cls, local_as: int, bgp_identifier: int, name: str = "local") -> Source:
