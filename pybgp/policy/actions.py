@@ -9,14 +9,17 @@ from typing import Any, TypeVar
 
 from pybgp.messages.attributes.as_path import AS_PATH
 from pybgp.messages.attributes.base import Attribute
-from pybgp.messages.attributes.communities import COMMUNITIES, format_community, parse_community
-from pybgp.messages.attributes.large_communities import LARGE_COMMUNITIES, LargeCommunity, parse_large_community
 from pybgp.messages.attributes.local_pref import LOCAL_PREF
 from pybgp.messages.attributes.med import MED
+from pybgp.messages.attributes.origin import ORIGIN, Origin
 from pybgp.messages.attributes.path_attributes import PathAttributes
 from pybgp.prefix import pack_address
+from pybgp.rib.decision import DEFAULT_LOCAL_PREF
 
 T = TypeVar("T")
+
+
+_LARGEST = 0xFFFFFFFF
 
 
 class Verdict(Enum):
@@ -68,6 +71,30 @@ def set_med(value: int | None) -> Action:
     return remove_attribute(MED) if value is None else set_attribute(MED, value)
 
 
+def adjust_local_pref(change: int) -> Action:
+    """Raise or lower LOCAL_PREF (100 where there is none), within 0 and 4294967295."""
+    return _adjust(LOCAL_PREF, DEFAULT_LOCAL_PREF, change)
+
+
+def adjust_med(change: int) -> Action:
+    """Raise or lower MULTI_EXIT_DISC (0 where there is none), within 0 and 4294967295."""
+    return _adjust(MED, 0, change)
+
+
+def _adjust(row: Attribute[int], default: int, change: int) -> Action:
+    if isinstance(change, bool) or not isinstance(change, int) or not -_LARGEST <= change <= _LARGEST:
+        raise ValueError(f"{row.name} is changed by a whole number up to {_LARGEST}, not {change!r}")
+    return Action(
+        f"{row.name} {change:+d}",
+        lambda attributes: attributes.with_(row, max(0, min(_LARGEST, attributes.get(row, default) + change))),
+    )
+
+
+def set_origin(origin: Origin | int | str) -> Action:
+    """Set ORIGIN: "igp", "egp", "incomplete", or its code."""
+    return set_attribute(ORIGIN, origin)
+
+
 def set_next_hop(address: str) -> Action:
     """Set the next hop. ValueError for no address."""
     raw = pack_address(address)
@@ -78,58 +105,22 @@ def prepend(asn: int, times: int = 1) -> Action:
     """Put an AS in front of the AS_PATH. (Towards external peers the local AS comes in front of that anyway.)"""
     if times < 1:
         raise ValueError(f"prepend at least once, not {times} times")
-    PathAttributes.build(as_path=[asn] * times)
+    PathAttributes.build(as_path=[asn] * times)  # refuses what is no AS number
     return Action(
         f"prepend {asn}" + (f" {times} times" if times > 1 else ""),
         lambda attributes: attributes.with_(AS_PATH, attributes.as_path.prepend(asn, times)),
     )
 
 
-def add_communities(*values: str | int) -> Action:
-    """Add communities: "65000:100", well-known names, or numbers."""
-    wanted = _some(map(parse_community, values))
+def prepend_neighbor(times: int) -> Action:
+    """Put the neighboring AS, the first of the AS_PATH, in front of it again so often. A path without one stays."""
+    if times < 1:
+        raise ValueError(f"prepend at least once, not {times} times")
     return Action(
-        "add communities " + _names(wanted),
-        lambda attributes: attributes.with_(COMMUNITIES, attributes.communities | wanted),
-    )
-
-
-def remove_communities(*values: str | int) -> Action:
-    """Remove communities, where they are."""
-    unwanted = _some(map(parse_community, values))
-    return Action(
-        "remove communities " + _names(unwanted),
+        f"prepend the neighboring AS {times} times",
         lambda attributes: (
-            attributes.with_(COMMUNITIES, attributes.communities - unwanted)
-            if attributes.communities & unwanted
+            attributes.with_(AS_PATH, attributes.as_path.prepend(attributes.neighbor_as, times))
+            if attributes.neighbor_as
             else attributes
         ),
     )
-
-
-def set_communities(*values: str | int) -> Action:
-    """Replace all communities by these; none removes them."""
-    wanted = frozenset(map(parse_community, values))
-    return Action(
-        "set communities " + (_names(wanted) or "none"), lambda attributes: attributes.with_(COMMUNITIES, wanted)
-    )
-
-
-def add_large_communities(*values: str | LargeCommunity) -> Action:
-    """Add large communities: "64500:1:2" or three numbers."""
-    wanted = _some(map(parse_large_community, values))
-    return Action(
-        "add large communities " + ", ".join(map(str, values)),
-        lambda attributes: attributes.with_(LARGE_COMMUNITIES, attributes.large_communities | wanted),
-    )
-
-
-def _some(values: map[T]) -> frozenset[T]:
-    made = frozenset(values)
-    if not made:
-        raise ValueError("at least one community is needed")
-    return made
-
-
-def _names(values: frozenset[int]) -> str:
-    return ", ".join(map(format_community, sorted(values)))

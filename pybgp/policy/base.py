@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from pybgp.family import Family
 from pybgp.messages.attributes.path_attributes import PathAttributes
+from pybgp.policy.rules import Trace
 from pybgp.prefix import NLRI
-from pybgp.rib.filter import Filter, Judgement
+from pybgp.rib.filter import Filter, Judgement, PolicyAnswer, Reason
 from pybgp.rib.route import Route, Source
 
 logger = logging.getLogger(__name__)
@@ -23,10 +24,27 @@ Policy = Callable[[Route], Route | None]
 P = TypeVar("P", bound=Policy)
 
 _PER_PATH = "per_path"
+_REASONS_KEPT = 1000
 MISSING = (
     "no {direction} policy on an eBGP session (RFC 8212): nothing is {verb}; "
     "give the peer one, accept_all if that is what you want"
 )
+
+
+@runtime_checkable
+class Deciding(Protocol):
+    """A policy that can say more than yes or no: `Rules`, and chains of policies."""
+
+    def decide(self, route: Route) -> Route | Reason: ...
+
+    def decide_each(self, route: Route, nlri: list[NLRI]) -> list[tuple[PathAttributes | Reason, list[NLRI]]]: ...
+
+    def trace(self, route: Route) -> Trace: ...
+
+
+def deciding(policy: object) -> Deciding | None:
+    """The policy, if it is such a one."""
+    return policy if isinstance(policy, Deciding) else None
 
 
 def per_path(policy: P) -> P:
@@ -53,25 +71,6 @@ def reject_all(route: Route) -> Route | None:
     return None
 
 
-def chain(*policies: Policy) -> Policy:
-    """One policy of several: each gets what the one before it gave; the first to reject decides."""
-    if not policies:
-        raise ValueError("a chain needs at least one policy")
-
-    def chained(route: Route) -> Route | None:
-        current: Route | None = route
-        for policy in policies:
-            if current is None:
-                return None
-            current = policy(current)
-        return current
-
-    chained.__name__ = " then ".join(policy_name(policy) for policy in policies)
-    if not any(map(looks_at_prefixes, policies)):
-        per_path(chained)
-    return chained
-
-
 def policy_name(policy: Policy) -> str:
     """A name for logs and reasons."""
     return getattr(policy, "__name__", None) or type(policy).__name__
@@ -84,14 +83,15 @@ def prepare(policy: Policy | None, direction: str, *, external: bool) -> Filter:
         raise ValueError(f"a policy is for import or export, not {direction!r}")
     if policy is None:
         if external:
+            verb = "accepted" if direction == "import" else "sent"
             return _Everything(
-                MISSING.format(direction=direction, verb="accepted" if direction == "import" else "sent")
+                "none (RFC 8212)",
+                Reason(MISSING.format(direction=direction, verb=verb), check=f"{direction} policy", rule="RFC 8212"),
             )
-        return _Everything(None)
+        return _Everything("none", None)
     if policy is accept_all:
-        return _Everything(None)
-    ask: Callable[[Route], object] = getattr(policy, "decide", policy)
-    return _Asked(ask, policy_name(policy), direction, per_path=not looks_at_prefixes(policy))
+        return _Everything(policy_name(policy), None)
+    return _Asked(policy, direction)
 
 
 def missing_policy(filter_: Filter) -> str | None:
@@ -106,7 +106,8 @@ class _Everything:
 
     per_path = True
 
-    def __init__(self, answer: str | None) -> None:
+    def __init__(self, name: str, answer: Reason | None) -> None:
+        self.name = name
         self.answer = answer
 
     def judge(self, family: Family, attributes: PathAttributes, source: Source) -> Judgement:
@@ -117,41 +118,81 @@ class _Everything:
     ) -> list[tuple[Judgement, list[NLRI]]]:
         return [(attributes if self.answer is None else self.answer, nlri)]
 
+    def explain(self, family: Family, nlri: NLRI, attributes: PathAttributes, source: Source) -> PolicyAnswer:
+        return PolicyAnswer(self.name, self.answer is None, (), self.answer or "")
+
 
 class _Asked:
-    """A callable, asked route by route (or path by path). It gives a Route, None, or the reason as a str."""
+    """A callable, asked route by route (or path by path, or batch by batch). It gives a Route, None, or the reason
+    as a str."""
 
-    def __init__(self, ask: Callable[[Route], object], name: str, direction: str, *, per_path: bool) -> None:
-        self._policy = ask
-        self._name = name
-        self._direction = direction
-        self._rejected = f"rejected by {direction} policy {name}"
+    def __init__(self, policy: Policy, direction: str) -> None:
+        self._deciding = deciding(policy)
+        self._ask: Callable[[Route], object] = policy if self._deciding is None else self._deciding.decide
+        self._name = policy_name(policy)
+        self._check = f"{direction} policy"
+        self._rejected = Reason(f"rejected by {self._check} {self._name}", check=self._check, policy=self._name)
+        self._reasons: dict[tuple[str, str], Reason] = {}
         self._failed = False
-        self.per_path = per_path
+        self.per_path = not looks_at_prefixes(policy)
 
     def judge(self, family: Family, attributes: PathAttributes, source: Source) -> Judgement:
-        return self._ask(Route.of(family, None, attributes, source))
+        return self._answer(Route.of(family, None, attributes, source))
 
     def judge_each(
         self, family: Family, nlri: list[NLRI], attributes: PathAttributes, source: Source
     ) -> list[tuple[Judgement, list[NLRI]]]:
-        return grouped(nlri, lambda one: self._ask(Route.of(family, one, attributes, source)))
+        if self._deciding is not None:
+            try:
+                parts = self._deciding.decide_each(Route.of(family, None, attributes, source), nlri)
+            except Exception:  # noqa: BLE001, S110  one by one, so that only the prefix that it fails for suffers
+                pass
+            else:
+                return [(self._judgement(answer), part) for answer, part in parts]
+        return grouped(nlri, lambda one: self._answer(Route.of(family, one, attributes, source)))
 
-    def _ask(self, route: Route) -> Judgement:
+    def explain(self, family: Family, nlri: NLRI, attributes: PathAttributes, source: Source) -> PolicyAnswer:
+        route = Route.of(family, nlri, attributes, source)
+        if self._deciding is not None:
+            try:
+                trace = self._deciding.trace(route)
+            except Exception as error:  # noqa: BLE001
+                return PolicyAnswer(self._name, False, (), self._failure(error))
+            return PolicyAnswer(self._name, trace.route is not None, trace.matched, trace.reason)
+        answer = self._answer(route)
+        return PolicyAnswer(self._name, not isinstance(answer, str), (), answer if isinstance(answer, str) else "")
+
+    def _answer(self, route: Route) -> Judgement:
         try:
-            answer = self._policy(route)
+            answer = self._ask(route)
         except Exception as error:
             if not self._failed:
                 self._failed = True
                 logger.exception("policy %s failed on %r; such routes are rejected", self._name, route)
-            return f"policy {self._name} failed: {type(error).__name__}: {error}"
+            return Reason(self._failure(error), check=self._check, policy=self._name)
         if isinstance(answer, Route):
             return answer.attributes
+        return self._judgement(answer)
+
+    def _judgement(self, answer: object) -> Judgement:
+        if isinstance(answer, PathAttributes):
+            return answer
         if answer is None:
             return self._rejected
-        if isinstance(answer, str):
-            return f"{self._rejected}: {answer}"
-        return f"policy {self._name} gave {type(answer).__name__}, not a Route or None"
+        if not isinstance(answer, str):
+            text = f"policy {self._name} gave {type(answer).__name__}, not a Route or None"
+            return Reason(text, check=self._check, policy=self._name)
+        rule = answer.rule if isinstance(answer, Reason) else ""
+        reason = self._reasons.get((answer, rule))
+        if reason is None:
+            reason = Reason(f"{self._rejected}: {answer}", check=self._check, policy=self._name, rule=rule)
+            if len(self._reasons) >= _REASONS_KEPT:
+                self._reasons.clear()
+            self._reasons[answer, rule] = reason
+        return reason
+
+    def _failure(self, error: Exception) -> str:
+        return f"policy {self._name} failed: {type(error).__name__}: {error}"
 
 
 def grouped(nlri: list[NLRI], ask: Callable[[NLRI], Judgement]) -> list[tuple[Judgement, list[NLRI]]]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from pybgp.family import Family
@@ -12,9 +13,36 @@ from pybgp.messages.attributes.path_attributes import PathAttributes
 from pybgp.prefix import NLRI
 from pybgp.rib.route import Source
 
+
+class Reason(str):
+    """Why a path is not used, or a peer not told, in words; and who says so: `check` ("import policy"), and of a
+    policy its name and the name or number of the rule. Compared as the text that it is."""
+
+    __slots__ = ("check", "policy", "rule")
+
+    check: str
+    policy: str
+    rule: str
+
+    def __new__(cls, text: str, *, check: str = "", policy: str = "", rule: str = "") -> Reason:
+        made = super().__new__(cls, text)
+        made.check, made.policy, made.rule = check, policy, rule
+        return made
+
+
 Judgement = PathAttributes | str
-"""The attributes to go on with, or why the route is rejected, in words. Never raises: a filter that fails
-rejects, with the failure as the reason."""
+"""The attributes to go on with, or why the route is rejected, in words (a `Reason`, where a policy says so). Never
+raises: a filter that fails rejects, with the failure as the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyAnswer:
+    """What a policy says of one route, for people: `rules` are those that matched, the last of them decided."""
+
+    policy: str
+    accepted: bool
+    rules: tuple[str, ...]
+    reason: str
 
 
 class Filter(Protocol):
@@ -29,3 +57,5 @@ class Filter(Protocol):
     def judge_each(
         self, family: Family, nlri: list[NLRI], attributes: PathAttributes, source: Source
     ) -> list[tuple[Judgement, list[NLRI]]]: ...
+
+    def explain(self, family: Family, nlri: NLRI, attributes: PathAttributes, source: Source) -> PolicyAnswer: ...

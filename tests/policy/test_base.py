@@ -111,7 +111,9 @@ def test_a_chain_goes_on_until_one_rejects() -> None:
     answer = judge(both)
     assert not isinstance(answer, str)
     assert answer.local_pref == 200  # type: ignore[attr-defined]
-    assert judge(chain(only_preferred, prefer)) == "rejected by import policy only_preferred then prefer"
+    assert (
+        judge(chain(only_preferred, prefer)) == "rejected by import policy only_preferred then prefer: only_preferred"
+    )
     assert prepare(both, "import", external=True).per_path
     assert not prepare(chain(prefer, lambda route: route), "import", external=True).per_path
     with pytest.raises(ValueError, match="at least one"):
