@@ -20,8 +20,11 @@ from pybgp.messages.capabilities import (
     FourOctetAS,
     GracefulRestart,
     Hostname,
+    LongLivedGracefulRestart,
     Multiprotocol,
+    Role,
     RouteRefreshCapability,
+    SoftwareVersion,
     UnknownCapability,
     decode_capabilities,
     encode_capabilities,
@@ -40,7 +43,10 @@ FIRST = {
     FourOctetAS(65536): "4104 00010000",  # RFC 6793 3
     AddPath(((IPV4_UNICAST, 1), (IPV6_UNICAST, 2))): "4508 0001 01 01 0002 01 02",  # RFC 7911 4
     EnhancedRouteRefresh(): "4600",  # RFC 7313 3.1
+    Role(4): "0901 04",  # RFC 9234 4.1: peer
+    LongLivedGracefulRestart(((IPV6_UNICAST, True, 86400),)): "4707 0002 01 80 015180",  # RFC 9494 3
     Hostname("a", "b.c"): "4906 01 61 03 622e63",
+    SoftwareVersion("pybgp 1"): "4b08 07 70796267702031",
     UnknownCapability(200, b"\x01"): "c801 01",
 }
 

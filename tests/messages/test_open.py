@@ -29,8 +29,11 @@ from pybgp.messages.capabilities import (
     FourOctetAS,
     GracefulRestart,
     Hostname,
+    LongLivedGracefulRestart,
     Multiprotocol,
+    Role,
     RouteRefreshCapability,
+    SoftwareVersion,
     UnknownCapability,
 )
 from pybgp.messages.open import AS_TRANS, Open, decode_open, encode_open
@@ -52,6 +55,12 @@ capabilities: st.SearchStrategy[Capability] = st.one_of(
     st.builds(AddPath, st.lists(st.tuples(families, st.integers(1, 3)), max_size=4).map(tuple)),
     st.builds(ExtendedNextHop, st.lists(st.tuples(families, st.integers(0, 0xFFFF)), max_size=4).map(tuple)),
     st.builds(Hostname, names, names),
+    st.builds(Role, st.integers(0, 255)),
+    st.builds(
+        LongLivedGracefulRestart,
+        st.lists(st.tuples(families, st.booleans(), st.integers(0, 0xFFFFFF)), max_size=4).map(tuple),
+    ),
+    st.builds(SoftwareVersion, st.text(st.characters(codec="utf-8"), max_size=16)),
     st.builds(UnknownCapability, st.integers(128, 255), st.binary(max_size=255)),
 )
 

@@ -14,12 +14,14 @@ from pybgp.messages.attributes.base import Attribute
 from pybgp.messages.attributes.cluster_list import CLUSTER_LIST
 from pybgp.messages.attributes.communities import COMMUNITIES
 from pybgp.messages.attributes.extended_communities import EXTENDED_COMMUNITIES
+from pybgp.messages.attributes.ipv6_extended_communities import IPV6_EXTENDED_COMMUNITIES
 from pybgp.messages.attributes.large_communities import LARGE_COMMUNITIES
 from pybgp.messages.attributes.local_pref import LOCAL_PREF
 from pybgp.messages.attributes.med import MED
 from pybgp.messages.attributes.mp_reach import MP_REACH
 from pybgp.messages.attributes.mp_unreach import MP_UNREACH
 from pybgp.messages.attributes.next_hop import NEXT_HOP
+from pybgp.messages.attributes.only_to_customer import ONLY_TO_CUSTOMER
 from pybgp.messages.attributes.origin import ORIGIN
 from pybgp.messages.attributes.originator_id import ORIGINATOR_ID
 
@@ -39,7 +41,9 @@ ATTRIBUTES: tuple[Attribute[Any], ...] = (
     EXTENDED_COMMUNITIES,
     AS4_PATH,
     AS4_AGGREGATOR,
+    IPV6_EXTENDED_COMMUNITIES,
     LARGE_COMMUNITIES,
+    ONLY_TO_CUSTOMER,
 )
 
 

@@ -14,19 +14,25 @@ from pybgp.messages.capabilities.extended_next_hop import ExtendedNextHop
 from pybgp.messages.capabilities.four_octet_as import FourOctetAS
 from pybgp.messages.capabilities.graceful_restart import GracefulRestart
 from pybgp.messages.capabilities.hostname import Hostname
+from pybgp.messages.capabilities.long_lived_graceful_restart import LongLivedGracefulRestart
 from pybgp.messages.capabilities.multiprotocol import Multiprotocol
+from pybgp.messages.capabilities.role import Role
 from pybgp.messages.capabilities.route_refresh import RouteRefreshCapability
+from pybgp.messages.capabilities.software_version import SoftwareVersion
 
 CAPABILITIES: tuple[type[KnownCapability], ...] = (
     Multiprotocol,
     RouteRefreshCapability,
     ExtendedNextHop,
     ExtendedMessage,
+    Role,
     GracefulRestart,
     FourOctetAS,
     AddPath,
     EnhancedRouteRefresh,
+    LongLivedGracefulRestart,
     Hostname,
+    SoftwareVersion,
 )
 
 __all__ = [
@@ -40,8 +46,11 @@ __all__ = [
     "GracefulRestart",
     "Hostname",
     "KnownCapability",
+    "LongLivedGracefulRestart",
     "Multiprotocol",
+    "Role",
     "RouteRefreshCapability",
+    "SoftwareVersion",
     "UnknownCapability",
     "decode_capabilities",
     "encode_capabilities",
