@@ -182,7 +182,9 @@ class Export:
                     attributes = attributes.with_(ORIGINATOR_ID, source.bgp_identifier)
                 attributes = attributes.with_(CLUSTER_LIST, (self.cluster_id, *attributes.cluster_list))
         else:
-            attributes = attributes.with_(AS_PATH, attributes.as_path.prepend(target.local_as))
+            # RFC 5065 section 5.3: confederation segments, as an internal peer may send them, stay inside.
+            path = attributes.as_path.without_confederation()
+            attributes = attributes.with_(AS_PATH, path.prepend(target.local_as))
             if attributes.local_pref is not None:
                 attributes = attributes.without(LOCAL_PREF)  # 5.1.5
             if attributes.originator_id is not None:

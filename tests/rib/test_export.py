@@ -277,3 +277,10 @@ def test_unknown_transitive_attributes_go_along() -> None:
     one = Path(EBGP, PathAttributes.build(as_path=[65001], next_hop="10.0.1.1", unknown=[raw]))
     for target in (OTHER_EBGP, IBGP):
         assert told(target, one).unknown == (raw,)
+
+
+def test_confederation_segments_stay_inside() -> None:
+    """RFC 5065 section 5.3: they are removed before another AS is told; an internal peer keeps them."""
+    one = path(CLIENT, as_path="(65100 65101) 65001 [65102]")
+    assert str(told(EBGP, one).as_path) == "65000 65001"
+    assert str(told(IBGP, one).as_path) == "(65100 65101) 65001 [65102]"
