@@ -1,4 +1,5 @@
-"""Policies of a file: `[policy.NAME]` with `default` and `[[policy.NAME.rule]]`, in the declarative form."""
+"""Policies of a file, in the declarative form: `[policy.NAME]` with `default` and `[[policy.NAME.rule]]`, and the
+named sets `[prefix_set]` and `[as_set]` that rules refer to."""
 
 from __future__ import annotations
 
@@ -6,156 +7,130 @@ from collections.abc import Callable
 from typing import Any
 
 from pybgp import policy as p
+from pybgp.app.policy_words import ACTIONS, CONDITIONS, Sets, listed
 from pybgp.app.reader import Table
-from pybgp.family import Family
-from pybgp.policy import Action, Condition, Policy
-from pybgp.prefix import format_address, pack_address
+from pybgp.policy import Action, AsSet, Condition, Policy, PrefixSet
 
 BUILT_IN: dict[str, Policy] = {"accept": p.accept_all, "reject": p.reject_all}
+_GROUPS = ("any", "not")
 
 
-MOST_PREPENDED = 255  # what one AS_PATH segment holds
+def read_sets(prefixes: Table, asns: Table) -> Sets:
+    """The named sets of a file."""
+    prefix_sets: dict[str, PrefixSet] = {}
+    for name, value in prefixes.rest().items():
+        texts = prefixes.texts(name)
+        if texts:
+            for made in _made(prefixes, name, lambda entries, name: PrefixSet(*entries, name=name), texts, name):
+                prefix_sets[name] = made
+        elif value == []:
+            prefixes.problem(name, "the list is empty")
+    as_sets: dict[str, AsSet] = {}
+    for name, value in asns.rest().items():
+        if name[:1].isdecimal():
+            asns.problem(name, "the name of an AS set does not begin with a digit")
+        for made in _made(asns, name, lambda entries, name: AsSet(*listed(entries), name=name), value, name):
+            as_sets[name] = made
+    return Sets(prefix_sets, as_sets)
 
 
-def _list(value: Any) -> list[Any]:
-    listed = value if isinstance(value, list) else [value]
-    if not listed:
-        raise ValueError("the list is empty")
-    return listed
-
-
-def _texts(value: Any) -> list[str]:
-    for item in _list(value):
-        if not isinstance(item, str):
-            raise ValueError(f"must be a text, or a list of texts, not {item!r}")
-    return _list(value)
-
-
-def _numbers(value: Any, least: int = 1) -> list[int]:
-    for item in _list(value):
-        if not isinstance(item, int) or isinstance(item, bool) or not least <= item <= 0xFFFFFFFF:
-            raise ValueError(f"must be a number from {least} to 4294967295, or a list of such, not {item!r}")
-    return _list(value)
-
-
-def _any_of(make: Callable[[Any], Condition], values: list[Any]) -> Condition:
-    first, *others = map(make, values)
-    for other in others:
-        first = first | other
-    return first
-
-
-def _sources(values: Any) -> Condition:
-    for value in _texts(values):
-        if value not in _SOURCES:
-            raise ValueError(f"must be one of {', '.join(_SOURCES)}, not {value!r}")
-    return _any_of(lambda value: _SOURCES[value](), _list(values))
-
-
-def _peer(text: str) -> str:
-    """An address as `PeerConfig` writes it, so that other spellings of it match as well."""
-    host, percent, zone = text.partition("%")
-    return format_address(pack_address(host)) + percent + zone
-
-
-def _prepend(value: Any) -> Action:
-    """An AS number, or [AS number, times]."""
-    if isinstance(value, list) and len(value) != 2:
-        raise ValueError(f"must be an AS number, or a list of it and how many times, not {value!r}")
-    asn, times = (*_numbers(value), 1)[:2]
-    if times > MOST_PREPENDED:
-        raise ValueError(f"up to {MOST_PREPENDED} times, not {times}")
-    return p.prepend(asn, times)
-
-
-_SOURCES: dict[str, Callable[[], Condition]] = {
-    "local": p.local_route,
-    "internal": p.internal_route,
-    "external": p.external_route,
-}
-CONDITIONS: dict[str, Callable[[Any], Condition]] = {
-    "family": lambda value: _any_of(lambda name: p.family_is(Family.parse(name)), _texts(value)),
-    "community": lambda value: p.community(*_list(value)),
-    "large_community": lambda value: p.large_community(*_list(value)),
-    "as_path_has": lambda value: _any_of(p.as_path_has, _numbers(value)),
-    "as_path_longer_than": lambda value: p.as_path_length(ge=_numbers([value], 0)[0] + 1),
-    "neighbor_as": lambda value: p.neighbor_as(*_numbers(value, 0)),
-    "origin_as": lambda value: p.origin_as(*_numbers(value, 0)),
-    "next_hop": lambda value: p.next_hop_is(*_texts(value)),
-    "peer": lambda value: p.peer_is(*map(_peer, _texts(value))),
-    "peer_as": lambda value: p.peer_as(*_numbers(value)),
-    "source": _sources,
-}
-ACTIONS: dict[str, Callable[[Any], Action]] = {
-    "set_local_pref": p.set_local_pref,
-    "set_med": p.set_med,
-    "set_next_hop": lambda value: p.set_next_hop(*_texts([value])),
-    "set_communities": lambda value: p.set_communities(*([] if value == [] else _list(value))),
-    "add_communities": lambda value: p.add_communities(*_list(value)),
-    "remove_communities": lambda value: p.remove_communities(*_list(value)),
-    "add_large_communities": lambda value: p.add_large_communities(*_list(value)),
-    "prepend": _prepend,
-}
-
-
-def read_policies(tables: Table) -> dict[str, Policy]:
+def read_policies(tables: Table, sets: Sets | None = None) -> dict[str, Policy]:
     """The built-in policies and those of the file, by name."""
     found = dict(BUILT_IN)
     for name in tables.rest():
         table = Table(tables.values[name], (*tables.path, name), tables.lines, tables.problems)
         if name in BUILT_IN:
             table.problem("", f"{name} is there already and cannot be another")
-        found[name] = _policy(name, table)
+        found[name] = _policy(name, table, sets or Sets())
     return found
 
 
-def _policy(name: str, table: Table) -> Policy:
-    default = _verdict(table, table.take("default", str, "reject"), "default")
-    rules = []
+def _policy(name: str, table: Table, sets: Sets) -> Policy:
+    default = _verdict(table, "default", "reject")
+    rules: list[p.Rule] = []
+    names: set[str] = set()
     for entry in table.tables("rule"):
-        built = _rule(entry)
-        if built is not None:
-            rules.append(built)
-    table.close(("default", "rule"))
+        built = _rule(entry, sets)
+        if built is None:
+            continue
+        if built.name and built.name in names:
+            entry.problem("name", f"another rule of {name} is called {built.name!r}")
+        names.add(built.name)
+        rules.append(built)
+    table.close(("default", "rule", "reason"))
     return table.attempt("", p.reject_all, lambda: p.rules(*rules, default=default, name=name))
 
 
-def _verdict(table: Table, word: str, key: str) -> Action:
-    verdicts = {"accept": p.accept, "reject": p.reject}
-    if word not in verdicts:
+def _verdict(table: Table, key: str, default: str | None = None) -> Action:
+    """`accept` or `reject`, and the reason beside it."""
+    word = table.take(key, str, default)
+    reason = table.take("reason", str, "")
+    if word not in ("accept", "reject", None):
         table.problem(key, f"must be accept or reject, not {word!r}")
-    return verdicts.get(word, p.reject)()
+    elif reason and word != "reject":
+        table.problem("reason", f'goes with {key} = "reject"')
+    return p.accept() if word == "accept" else p.reject(reason)
 
 
-def _rule(table: Table) -> p.Rule | None:
-    conditions: list[Condition] = []
+def _rule(table: Table, sets: Sets) -> p.Rule | None:
+    before = len(table.problems)
+    name = table.take("name", str, "")
+    conditions = _conditions(table, sets)
     actions: list[Action] = []
+    for key, action in ACTIONS.items():
+        if key in table.values:
+            actions += _made(table, key, action, table.take(key, object))
+    if "then" in table.values or "reason" in table.values:
+        actions.append(_verdict(table, "then"))
+    if not actions and len(table.problems) == before:
+        table.problem("", "a rule needs an action: then, or one that sets something")
+    table.close({"name", "prefix", "ge", "le", "then", "reason", *CONDITIONS, *ACTIONS, *_GROUPS})
+    if len(table.problems) > before:
+        return None
+    built = p.match(*conditions, name=name)
+    for step in actions:
+        built = built >> step
+    return built
+
+
+def _conditions(table: Table, sets: Sets) -> list[Condition]:
+    """All the conditions of a rule, or of a table in `any` or `not`."""
+    conditions: list[Condition] = []
     before = len(table.problems)
     prefixes = table.texts("prefix")
     ge, le = table.take("ge", int), table.take("le", int)
     if "prefix" in table.values and len(table.problems) == before:  # an empty list is no "any prefix"
-        conditions += _made(table, "prefix", lambda: p.prefix_in(*_list(prefixes), ge=ge, le=le))
+        conditions += _made(table, "prefix", lambda: p.prefix_in(*listed(prefixes), ge=ge, le=le))
     elif ge is not None or le is not None:
         table.problem("ge" if ge is not None else "le", "goes with prefix")
     for key, condition in CONDITIONS.items():
         if key in table.values:
-            value = table.take(key, object)
-            conditions += _made(table, key, condition, value)
-    for key, action in ACTIONS.items():
-        if key in table.values:
-            value = table.take(key, object)
-            actions += _made(table, key, action, value)
-    if "then" in table.values:
-        actions.append(_verdict(table, table.take("then", str, "reject"), "then"))
-    if not actions and len(table.problems) == before:
-        table.problem("", "a rule needs an action: then, or one that sets something")
-    table.close({"prefix", "ge", "le", "then", *CONDITIONS, *ACTIONS})
-    if len(table.problems) > before:
-        return None
-    built = p.match(*conditions)
-    for step in actions:
-        built = built >> step
-    return built
+            conditions += _made(table, key, condition, table.take(key, object), sets)
+    inner = {key: _group(table, key, sets) for key in _GROUPS if key in table.values}
+    if inner.get("any"):
+        conditions.append(p.any_of(*inner["any"]))
+    conditions += [~one for one in inner.get("not", ())]
+    return conditions
+
+
+def _group(table: Table, key: str, sets: Sets) -> list[Condition]:
+    """The tables of `any` or `not`, each as one condition: all that is in it."""
+    value = table.take(key, (list, dict), [])
+    single = isinstance(value, dict)
+    found: list[Condition] = []
+    for number, item in enumerate([value] if single else value):
+        path = (*table.path, key) if single else (*table.path, key, number)
+        inner = Table(item, path, table.lines, table.problems)
+        before = len(table.problems)
+        conditions = _conditions(inner, sets)
+        inner.close({"prefix", "ge", "le", *CONDITIONS, *_GROUPS})
+        if not conditions and len(table.problems) == before:
+            inner.problem("", "needs a condition")
+        if conditions:
+            found.append(p.all_of(*conditions))
+    if table.values[key] == []:
+        table.problem(key, "the list is empty")
+    return found
 
 
 def _made(table: Table, key: str, make: Callable[..., Any], *arguments: object) -> list[Any]:

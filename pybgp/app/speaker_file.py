@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pybgp.app.policy_file import read_policies
+from pybgp.app.policy_file import read_policies, read_sets
 from pybgp.app.reader import Problem, Problems, Table
 from pybgp.app.toml_lines import Lines, name_of
 from pybgp.app.toml_lines import Path as Place
@@ -81,7 +81,8 @@ def parse(text: str, folder: Path = Path(), running: SpeakerFile | None = None) 
         raise Problems(problems)
     top = Table(values, (), lines, problems)
     fixed, defaults = _speaker(top.table("speaker"))
-    policies = read_policies(top.table("policy"))
+    sets = read_sets(top.table("prefix_set"), top.table("as_set"))
+    policies = read_policies(top.table("policy"), sets)
     peers: dict[str, PeerSpec] = {}
     for table in top.tables("peer"):
         spec = _peer(table, fixed if running is None else running.fixed, defaults, policies, folder)
@@ -92,10 +93,28 @@ def parse(text: str, folder: Path = Path(), running: SpeakerFile | None = None) 
     routes: dict[Prefix, RouteSpec] = {}
     for table in top.tables("route"):
         _route(table, routes)
-    top.close(("speaker", "policy", "peer", "route"))
+    top.close(("speaker", "policy", "prefix_set", "as_set", "peer", "route"))
     if problems:
         raise Problems(problems)
-    return SpeakerFile(fixed, peers, routes, policies, values.get("policy", {}))
+    return SpeakerFile(fixed, peers, routes, policies, _as_written(values))
+
+
+def _as_written(values: dict[str, Any]) -> dict[str, Any]:
+    """Each policy as it stands in the file, with the named sets that it mentions."""
+    sets = {(kind, name): value for kind in ("prefix_set", "as_set") for name, value in values.get(kind, {}).items()}
+    found = {}
+    for name, value in values.get("policy", {}).items():
+        words = set(_words(value))
+        found[name] = (value, {key: entries for key, entries in sets.items() if key[1] in words})
+    return found
+
+
+def _words(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _words(inner)
 
 
 def _loaded(text: str) -> dict[str, Any]:

@@ -6,15 +6,21 @@ from typing import Any
 
 import pytest
 
-from pybgp.app.policy_file import ACTIONS, CONDITIONS
+from pybgp.app.policy_words import ACTIONS, CONDITIONS
 from pybgp.app.reader import Problems
-from pybgp.app.speaker_file import parse
+from pybgp.app.speaker_file import difference, parse
+from pybgp.messages.attributes.extended_communities import EXTENDED_COMMUNITIES
 from pybgp.messages.attributes.path_attributes import PathAttributes
-from pybgp.policy import Policy
+from pybgp.policy import Policy, Rules
 from pybgp.prefix import Prefix, pack_address
 from pybgp.rib.route import Route, Source
 
-HEAD = '[speaker]\nlocal_as = 64512\nbgp_identifier = "192.0.2.1"\n[policy.p]\n'
+HEAD = (
+    '[speaker]\nlocal_as = 64512\nbgp_identifier = "192.0.2.1"\n'
+    '[prefix_set]\nblocks = ["10.1.0.0/16 le 24", "2001:db8::/32+"]\nhosts = "192.0.2.0/24"\n'
+    '[as_set]\nfriends = [65001, "65100-65199"]\n[policy.p]\n'
+)
+FIRST = HEAD.count("\n") + 1
 PEER = Source(
     name="192.0.2.2",
     address=pack_address("192.0.2.2"),
@@ -23,6 +29,8 @@ PEER = Source(
     local_as=64512,
     internal=False,
     local=False,
+    role="customer",
+    group="upstreams",
 )
 
 
@@ -53,6 +61,31 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("as_path_longer_than = 2", {"as_path": [1, 2, 3]}, {}),
     ("neighbor_as = 65001", {}, {"as_path": [65009]}),
     ("origin_as = [65009]", {}, {"as_path": [65001]}),
+    ('prefix_set = ["hosts", "blocks"]', {"prefix": "10.1.7.0/24"}, {"prefix": "10.1.7.0/25"}),
+    ('prefix = ["10.0.0.0/8 ge 9 le 16", "10.9.0.0/16+"]', {}, {"prefix": "10.0.0.0/8"}),
+    ('community = ["65000:*"]', {"communities": ["65000:7"]}, {"communities": ["65001:7"]}),
+    ('any_community = ["*:666", "1:10-19"]', {"communities": ["1:15"]}, {"communities": ["1:20"]}),
+    ('any_large_community = ["1:*:3"]', {"large_communities": ["1:9:3"]}, {"large_communities": ["1:9:4"]}),
+    ('extended_community = "rt:65000:*"', {"extended_communities": ["rt:65000:5"]}, {}),
+    ('any_extended_community = ["soo:1:1", "rt:*"]', {"extended_communities": ["rt:65000:5"]}, {}),
+    ('as_path = "^65001_"', {}, {"as_path": [65009, 65001]}),
+    ('as_path_hops = ["65001 ?", "65001 * 7"]', {}, {"as_path": [65001, 65009, 8]}),
+    ('as_path_has = ["friends", "9-10"]', {"as_path": [1, 65150, 2]}, {"as_path": [1, 2]}),
+    ("as_path_through = 65001", {}, {"as_path": [65009, 65001]}),
+    ("as_path_length = { le = 2 }", {}, {"as_path": [1, 2, 3]}),
+    ("as_path_length = 2", {}, {"as_path": [1]}),
+    ("as_path_repeats = 3", {"as_path": [1, 2, 2, 2]}, {"as_path": [2, 2, 1, 2]}),
+    ('next_hop_set = "hosts"', {}, {"next_hop": "192.0.3.2"}),
+    ('next_hop = ["192.0.9.9", "192.0.2.0/24"]', {}, {"next_hop": "192.0.3.2"}),
+    ('peer_group = "upstreams"', {}, {"source": "other"}),
+    ('peer_role = ["provider", "peer"]', {}, {"source": "other"}),
+    ('origin = ["egp", "incomplete"]', {"origin": "egp"}, {}),
+    ("med = { ge = 5, le = 9 }", {"med": 7}, {"med": 10}),
+    ("local_pref = 100", {}, {"local_pref": 99}),
+    ('has = ["med", "aggregator"]', {"med": 1, "aggregator": {"asn": 1, "address": "192.0.2.1"}}, {"med": 1}),
+    ('any = [{ med = 3 }, { origin = "egp", local_pref = 9 }]', {"origin": "egp", "local_pref": 9}, {"origin": "egp"}),
+    ('not = { med = 3, origin = "egp" }', {"med": 3}, {"med": 3, "origin": "egp"}),
+    ('not = [{ med = 3 }, { origin = "egp" }]', {"med": 4}, {"med": 4, "origin": "egp"}),
     ('next_hop = "192.0.2.2"', {}, {"next_hop": "192.0.2.3"}),
     ('peer = ["192.0.2.2"]', {}, {"source": "other"}),
     ("peer_as = 65001", {}, {"source": "other"}),
@@ -89,7 +122,7 @@ def test_conditions(text: str, yes: dict[str, Any], no: dict[str, Any]) -> None:
 
 
 def test_every_condition_is_above() -> None:
-    assert {text.split(" =")[0] for text, _yes, _no in CASES} == {*CONDITIONS, "prefix"}
+    assert {text.split(" =")[0] for text, _yes, _no in CASES} == {*CONDITIONS, "prefix", "any", "not"}
 
 
 EDITS: list[tuple[str, str, Any]] = [
@@ -101,6 +134,18 @@ EDITS: list[tuple[str, str, Any]] = [
     ('add_communities = "65000:9"', "communities", {65000 << 16 | 9, 65000 << 16 | 1}),
     ('remove_communities = ["65000:1"]', "communities", set()),
     ('add_large_communities = ["1:2:3"]', "large_communities", {(1, 2, 3)}),
+    ('set_origin = "egp"', "origin", 1),
+    ("adjust_local_pref = 50", "local_pref", 150),
+    ("adjust_local_pref = -500", "local_pref", 0),
+    ("adjust_med = 4294967295", "med", 0xFFFFFFFF),
+    ('remove_communities = "65000:*"', "communities", set()),
+    ('set_large_communities = ["4:5:6"]', "large_communities", {(4, 5, 6)}),
+    ('remove_large_communities = "*:2:*"', "large_communities", set()),
+    ('set_extended_communities = ["rt:1:2"]', "extended_communities", ["rt:1:2"]),
+    ('add_extended_communities = ["rt:1:2"]', "extended_communities", ["rt:1:2", "soo:7:7"]),
+    ('remove_extended_communities = ["soo:*"]', "extended_communities", None),
+    ('remove = ["communities", "med"]', "communities", set()),
+    ("prepend_neighbor = 2", "as_path_length", 4),
     ("prepend = 64999", "neighbor_as", 64999),
     ("prepend = [64999, 3]", "as_path_length", 5),
 ]
@@ -108,9 +153,13 @@ EDITS: list[tuple[str, str, Any]] = [
 
 @pytest.mark.parametrize(("text", "name", "value"), EDITS, ids=[text for text, _name, _value in EDITS])
 def test_actions(text: str, name: str, value: Any) -> None:
-    edited = rule(text)(route(communities=["65000:1"]))
+    edited = rule(text)(route(communities=["65000:1"], extended_communities=["soo:7:7"]))
     assert edited is not None
-    assert getattr(edited.attributes, name) == value
+    if name == "extended_communities":
+        held = edited.attributes.get(EXTENDED_COMMUNITIES)
+        assert (None if held is None else EXTENDED_COMMUNITIES.to_json(held)) == value
+    else:
+        assert getattr(edited.attributes, name) == value
 
 
 def test_every_action_is_above() -> None:
@@ -142,12 +191,23 @@ def test_a_policy_rejects_what_it_does_not_know() -> None:
 
 
 WRONG: list[tuple[str, int, str, str]] = [
-    ('default = "yes"\n', 5, "policy.p.default", "accept or reject"),
-    ("other = 1\n", 5, "policy.p.other", "no such key"),
-    ("rule = 1\n", 5, "policy.p.rule", "a list"),
-    ("rule = [1]\n", 5, "policy.p.rule[0]", "a table"),
-    ('[policy.accept]\ndefault = "accept"\n', 5, "policy.accept", "cannot be another"),
-    ("[[policy.p.rule]]\n", 5, "policy.p.rule[0]", "needs an action"),
+    ('default = "yes"\n', FIRST, "policy.p.default", "accept or reject"),
+    ("other = 1\n", FIRST, "policy.p.other", "no such key"),
+    ("rule = 1\n", FIRST, "policy.p.rule", "a list"),
+    ("rule = [1]\n", FIRST, "policy.p.rule[0]", "a table"),
+    ('[policy.accept]\ndefault = "accept"\n', FIRST, "policy.accept", "cannot be another"),
+    ("[[policy.p.rule]]\n", FIRST, "policy.p.rule[0]", "needs an action"),
+    ('reason = "so"\ndefault = "accept"\n', FIRST, "policy.p.reason", 'default = "reject"'),
+    ("[prefix_set.inner]\nx = 1\n", FIRST, "prefix_set.inner", "a text or a list"),
+    ('[[policy.p.rule]]\nname = "a"\nthen = "accept"\n' * 2, FIRST + 4, "policy.p.rule[1].name", "another rule"),
+]
+WRONG_SETS = [
+    ("[prefix_set]\na = []\n", "prefix_set.a", "is empty"),
+    ('[prefix_set]\na = ["10.0.0.0/8", 7]\n', "prefix_set.a", "list of texts"),
+    ('[prefix_set]\na = "10.0.0.0/8 le 33"\n', "prefix_set.a", "no range"),
+    ("[as_set]\na = []\n", "as_set.a", "is empty"),
+    ('[as_set]\na = "x"\n', "as_set.a", "an AS number is"),
+    ("[as_set]\n1a = 5\n", "as_set.1a", "begin with a digit"),
 ]
 WRONG_IN_RULES = [
     ("prefix = []", "is empty"),
@@ -160,7 +220,38 @@ WRONG_IN_RULES = [
     ("community = []", "is empty"),
     ("community = {}", "community"),
     ('large_community = "1:2"', "large community"),
-    ('as_path_has = "x"', "must be a number"),
+    ('as_path_has = "x"', "there are friends"),
+    ("as_path_has = {}", "must be a number"),
+    ('as_path_has = "9-5"', "ranges go up"),
+    ('prefix_set = "nothing"', "there are blocks, hosts"),
+    ('next_hop_set = "nothing"', "there are blocks, hosts"),
+    ('prefix = "10.0.0.0/8 le 4"', "no range"),
+    ('prefix = "10.0.0.0/8 from 4"', "no entry"),
+    ('community = "65000:1-70000"', "65535"),
+    ('community = "1:2:*"', "65000:*"),
+    ('large_community = "1:*"', "65000:*:100-199"),
+    ('extended_community = "*"', "words or numbers"),
+    ('add_communities = "65000:*"', "community"),
+    ('as_path = "(65001"', "without its"),
+    ('as_path_hops = "65001 x"', "? and *"),
+    ("as_path_length = { from = 2 }", "ge, le or both"),
+    ("as_path_length = { ge = 2, le = 1 }", "no range"),
+    ("as_path_repeats = 1", "from 2 to 255"),
+    ('peer_role = "friend"', "rs-client"),
+    ('origin = "bgp"', "igp, egp, incomplete"),
+    ("med = -3", "from 0 to"),
+    ('has = "color"', "there are"),
+    ("any = []", "is empty"),
+    ("any = [{}]", "needs a condition"),
+    ("any = [{ moon = 1 }]", "no such key"),
+    ("not = [{ med = -1 }]", "from 0 to"),
+    ("not = 5", "a list or a table"),
+    ('remove = "as_path"', "mandatory"),
+    ('remove = "what"', "there are"),
+    ('set_origin = "what"', "igp, egp, incomplete"),
+    ("prepend_neighbor = 0", "from 1 to 255"),
+    ('adjust_med = "much"', "whole number"),
+    ('reason = "so"', 'goes with then = "reject"'),
     ("as_path_longer_than = [1]", "must be a number"),
     ("neighbor_as = -1", "from 0 to"),
     ("peer_as = 4294967296", "from 1 to"),
@@ -195,6 +286,42 @@ def test_errors_in_rules(text: str, words: str) -> None:
     with pytest.raises(Problems) as caught:
         parse(f"{HEAD}[[policy.p.rule]]\n{then}{text}\n")
     (problem,) = caught.value.problems
-    assert problem.line in range(6, 8 + lines)
+    assert problem.line in range(FIRST + 1, FIRST + 3 + lines)
     assert problem.key.startswith("policy.p.rule[0].")
     assert words in problem.text
+
+
+@pytest.mark.parametrize(("text", "key", "words"), WRONG_SETS, ids=[text for text, _key, _words in WRONG_SETS])
+def test_errors_in_sets(text: str, key: str, words: str) -> None:
+    with pytest.raises(Problems) as caught:
+        parse('[speaker]\nlocal_as = 64512\nbgp_identifier = "192.0.2.1"\n' + text)
+    (problem,) = caught.value.problems
+    assert (problem.line, problem.key) == (5, key)
+    assert words in problem.text
+
+
+def test_reasons_and_names_are_told() -> None:
+    asked = policy(
+        """
+        reason = "unknown"
+        [[policy.p.rule]]
+        name = "bogons"
+        prefix_set = "blocks"
+        then = "reject"
+        reason = "not from outside"
+        """
+    )
+    assert isinstance(asked, Rules)
+    refusal = asked.decide(route())
+    assert (str(refusal), refusal.rule) == ("rule bogons: not from outside", "bogons")  # type: ignore[union-attr]
+    assert str(asked.decide(route("10.9.0.0/16"))) == "no rule matched: unknown"
+
+
+def test_a_policy_changes_with_the_sets_that_it_uses() -> None:
+    text = HEAD + '[[policy.p.rule]]\nprefix_set = "blocks"\nany = [{ origin_as = "friends" }]\nthen = "accept"\n'
+    peer = '[[peer]]\naddress = "192.0.2.2"\npeer_as = 65001\nimport_policy = "p"\n'
+    before = parse(text + peer)
+    for change in (("le 24", "le 25"), ("65199", "65200")):
+        ((spec, names),) = difference(before, parse((text + peer).replace(*change))).changed
+        assert (spec.config.address, names) == ("192.0.2.2", {"import_policy"})
+    assert not difference(before, parse((text + peer).replace("192.0.2.0/24", "192.0.0.0/16"))), "nobody uses it"

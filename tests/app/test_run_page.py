@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pybgp.app.cli import parser
-from pybgp.app.policy_file import ACTIONS, CONDITIONS
+from pybgp.app.policy_words import ACTIONS, CONDITIONS
 from pybgp.app.speaker_file import parse
 from pybgp.config import PeerConfig
 from pybgp.messages.attributes import ROW_NAMED
