@@ -167,6 +167,8 @@ CONDITIONS: dict[str, Maker] = {
     "any_large_community": lambda value, _: p.any_large_community(*listed(value)),
     "extended_community": lambda value, _: p.extended_community(*listed(value)),
     "any_extended_community": lambda value, _: p.any_extended_community(*listed(value)),
+    "ipv6_extended_community": lambda value, _: p.ipv6_extended_community(*listed(value)),
+    "any_ipv6_extended_community": lambda value, _: p.any_ipv6_extended_community(*listed(value)),
     "as_path": lambda value, _: p.any_of(*map(p.as_path_matches, texts(value))),
     "as_path_hops": lambda value, _: p.any_of(*map(p.as_path_hops, texts(value))),
     "as_path_has": lambda value, sets: p.as_path_has(*as_numbers(value, sets)),
@@ -186,6 +188,7 @@ CONDITIONS: dict[str, Maker] = {
     "origin": lambda value, _: p.any_of(*(p.origin_is(_origin(text)) for text in texts(value))),
     "med": _between(p.med_in),
     "local_pref": _between(p.local_pref_in),
+    "otc": lambda value, sets: p.otc() if value is True else p.otc(*as_numbers(value, sets)),
     "has": lambda value, _: p.all_of(*map(p.has_attribute, _attributes(value))),
 }
 ACTIONS: dict[str, Callable[[Any], Action]] = {
@@ -204,6 +207,12 @@ ACTIONS: dict[str, Callable[[Any], Action]] = {
     "set_extended_communities": lambda value: p.set_extended_communities(*([] if value == [] else listed(value))),
     "remove_extended_communities": lambda value: p.remove_extended_communities(*listed(value)),
     "add_extended_communities": lambda value: p.add_extended_communities(*listed(value)),
+    "set_ipv6_extended_communities": lambda value: p.set_ipv6_extended_communities(
+        *([] if value == [] else listed(value))
+    ),
+    "remove_ipv6_extended_communities": lambda value: p.remove_ipv6_extended_communities(*listed(value)),
+    "add_ipv6_extended_communities": lambda value: p.add_ipv6_extended_communities(*listed(value)),
+    "set_otc": lambda value: p.set_otc(number(value, 1)),
     "remove": _remove,
     "prepend": _prepend,
     "prepend_neighbor": lambda value: p.prepend_neighbor(number(value, 1, MOST_PREPENDED)),

@@ -11,6 +11,7 @@ from pybgp.messages.attributes.as_path import AS_PATH
 from pybgp.messages.attributes.base import Attribute
 from pybgp.messages.attributes.local_pref import LOCAL_PREF
 from pybgp.messages.attributes.med import MED
+from pybgp.messages.attributes.only_to_customer import ONLY_TO_CUSTOMER
 from pybgp.messages.attributes.origin import ORIGIN, Origin
 from pybgp.messages.attributes.path_attributes import PathAttributes
 from pybgp.prefix import pack_address
@@ -93,6 +94,11 @@ def _adjust(row: Attribute[int], default: int, change: int) -> Action:
 def set_origin(origin: Origin | int | str) -> Action:
     """Set ORIGIN: "igp", "egp", "incomplete", or its code."""
     return set_attribute(ORIGIN, origin)
+
+
+def set_otc(asn: int) -> Action:
+    """Set ONLY_TO_CUSTOMER (RFC 9234); the roles of the peers do so by themselves."""
+    return set_attribute(ONLY_TO_CUSTOMER, asn)
 
 
 def set_next_hop(address: str) -> Action:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pybgp.messages.attributes.path_attributes import PathAttributes
 from pybgp.policy.actions import Action
-from pybgp.policy.community_set import EXTENDED, LARGE, STANDARD, CommunitySet, Kind
+from pybgp.policy.community_set import EXTENDED, IPV6_EXTENDED, LARGE, STANDARD, CommunitySet, Kind
 from pybgp.policy.condition import Condition
 
 
@@ -40,6 +40,16 @@ def extended_community(*values: object) -> Condition:
 def any_extended_community(*values: object) -> Condition:
     """The route has at least one of these extended communities."""
     return _any(EXTENDED, values)
+
+
+def ipv6_extended_community(*values: object) -> Condition:
+    """The route has all these IPv6 address specific extended communities (RFC 5701)."""
+    return _all(IPV6_EXTENDED, values)
+
+
+def any_ipv6_extended_community(*values: object) -> Condition:
+    """The route has at least one of these IPv6 address specific extended communities."""
+    return _any(IPV6_EXTENDED, values)
 
 
 def set_communities(*values: object) -> Action:
@@ -80,6 +90,18 @@ def add_extended_communities(*values: object) -> Action:
 
 def remove_extended_communities(*values: object) -> Action:
     return _remove(EXTENDED, values)
+
+
+def set_ipv6_extended_communities(*values: object) -> Action:
+    return _set(IPV6_EXTENDED, values)
+
+
+def add_ipv6_extended_communities(*values: object) -> Action:
+    return _add(IPV6_EXTENDED, values)
+
+
+def remove_ipv6_extended_communities(*values: object) -> Action:
+    return _remove(IPV6_EXTENDED, values)
 
 
 def _all(kind: Kind, values: tuple[object, ...]) -> Condition:

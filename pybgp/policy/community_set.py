@@ -18,6 +18,11 @@ from pybgp.messages.attributes.extended_communities import (
     format_extended_community,
     parse_extended_community,
 )
+from pybgp.messages.attributes.ipv6_extended_communities import (
+    IPV6_EXTENDED_COMMUNITIES,
+    format_ipv6_extended_community,
+    parse_ipv6_extended_community,
+)
 from pybgp.messages.attributes.large_communities import LARGE_COMMUNITIES, parse_large_community
 from pybgp.messages.attributes.path_attributes import PathAttributes
 
@@ -131,3 +136,10 @@ def _format_large(value: Member) -> str:
 STANDARD = Kind("community", COMMUNITIES, parse_community, format_community, _numbers)
 LARGE = Kind("large community", LARGE_COMMUNITIES, parse_large_community, _format_large, _numbers)
 EXTENDED = Kind("extended community", EXTENDED_COMMUNITIES, parse_extended_community, format_extended_community, _words)
+IPV6_EXTENDED = Kind(
+    "IPv6 extended community",
+    IPV6_EXTENDED_COMMUNITIES,
+    parse_ipv6_extended_community,
+    format_ipv6_extended_community,
+    _words,
+)

@@ -8,6 +8,7 @@ from typing import Any
 from pybgp.family import Family
 from pybgp.messages.attributes import ROW_NAMED
 from pybgp.messages.attributes.base import Attribute
+from pybgp.messages.attributes.only_to_customer import ONLY_TO_CUSTOMER
 from pybgp.messages.attributes.origin import Origin
 from pybgp.policy.as_paths import AsEntry, AsSet
 from pybgp.policy.condition import Condition
@@ -48,6 +49,17 @@ def has_attribute(row: Attribute[Any] | str) -> Condition:
         row = ROW_NAMED[row]
     wanted = row
     return Condition(lambda route: wanted in route.attributes, f"has {wanted.name}")
+
+
+def otc(*asns: AsEntry | AsSet) -> Condition:
+    """The route carries ONLY_TO_CUSTOMER (RFC 9234 section 5) with one of these ASes; without any: it carries one."""
+    wanted = AsSet(*asns) if asns else AsSet(f"0-{0xFFFFFFFF}")
+
+    def carried(route: Route) -> bool:
+        value = route.attributes.get(ONLY_TO_CUSTOMER)
+        return value is not None and value in wanted
+
+    return Condition(carried, f"ONLY_TO_CUSTOMER {wanted}" if asns else "has ONLY_TO_CUSTOMER")
 
 
 def next_hop_is(*addresses: str) -> Condition:

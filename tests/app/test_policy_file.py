@@ -9,7 +9,7 @@ import pytest
 from pybgp.app.policy_words import ACTIONS, CONDITIONS
 from pybgp.app.reader import Problems
 from pybgp.app.speaker_file import difference, parse
-from pybgp.messages.attributes.extended_communities import EXTENDED_COMMUNITIES
+from pybgp.messages.attributes import ROW_NAMED
 from pybgp.messages.attributes.path_attributes import PathAttributes
 from pybgp.policy import Policy, Rules
 from pybgp.prefix import Prefix, pack_address
@@ -68,6 +68,14 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ('any_large_community = ["1:*:3"]', {"large_communities": ["1:9:3"]}, {"large_communities": ["1:9:4"]}),
     ('extended_community = "rt:65000:*"', {"extended_communities": ["rt:65000:5"]}, {}),
     ('any_extended_community = ["soo:1:1", "rt:*"]', {"extended_communities": ["rt:65000:5"]}, {}),
+    ('ipv6_extended_community = "rt:[2001:db8::1]:7"', {"ipv6_extended_communities": ["rt:[2001:db8::1]:7"]}, {}),
+    (
+        'any_ipv6_extended_community = ["soo:*", "rt:[2001:db8:*"]',
+        {"ipv6_extended_communities": ["rt:[2001:db8::1]:7"]},
+        {"ipv6_extended_communities": ["rt:[2001:db9::1]:7"]},
+    ),
+    ("otc = [65000, 65001]", {"only_to_customer": 65001}, {"only_to_customer": 65002}),
+    ("otc = true", {"only_to_customer": 65001}, {}),
     ('as_path = "^65001_"', {}, {"as_path": [65009, 65001]}),
     ('as_path_hops = ["65001 ?", "65001 * 7"]', {}, {"as_path": [65001, 65009, 8]}),
     ('as_path_has = ["friends", "9-10"]', {"as_path": [1, 65150, 2]}, {"as_path": [1, 2]}),
@@ -144,6 +152,10 @@ EDITS: list[tuple[str, str, Any]] = [
     ('set_extended_communities = ["rt:1:2"]', "extended_communities", ["rt:1:2"]),
     ('add_extended_communities = ["rt:1:2"]', "extended_communities", ["rt:1:2", "soo:7:7"]),
     ('remove_extended_communities = ["soo:*"]', "extended_communities", None),
+    ('set_ipv6_extended_communities = "rt:[2001:db8::1]:7"', "ipv6_extended_communities", ["rt:[2001:db8::1]:7"]),
+    ('add_ipv6_extended_communities = "rt:[2001:db8::1]:7"', "ipv6_extended_communities", ["rt:[2001:db8::1]:7"]),
+    ('remove_ipv6_extended_communities = "rt:*"', "ipv6_extended_communities", None),
+    ("set_otc = 65001", "only_to_customer", 65001),
     ('remove = ["communities", "med"]', "communities", set()),
     ("prepend_neighbor = 2", "as_path_length", 4),
     ("prepend = 64999", "neighbor_as", 64999),
@@ -155,9 +167,10 @@ EDITS: list[tuple[str, str, Any]] = [
 def test_actions(text: str, name: str, value: Any) -> None:
     edited = rule(text)(route(communities=["65000:1"], extended_communities=["soo:7:7"]))
     assert edited is not None
-    if name == "extended_communities":
-        held = edited.attributes.get(EXTENDED_COMMUNITIES)
-        assert (None if held is None else EXTENDED_COMMUNITIES.to_json(held)) == value
+    row = ROW_NAMED.get(name)
+    if row is not None and not hasattr(edited.attributes, name):
+        held = edited.attributes.get(row)
+        assert (None if held is None else row.to_json(held)) == value
     else:
         assert getattr(edited.attributes, name) == value
 
