@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from pybgp.family import Family
-from pybgp.fsm.states import State
+from pybgp.fsm.negotiation import Negotiated
+from pybgp.fsm.states import State, Timer
 from pybgp.peer import Peer
 
 
@@ -56,6 +58,18 @@ class PeerSnapshot:
     updates_sent: int
     bytes_received: int
     bytes_sent: int
+    group: str = ""
+    """The peer group that its settings are of; "" without one."""
+    incoming: bool | None = None
+    """Whether the peer made the connection of the session; None without a session."""
+    last_error_at: float | None = None
+    """On the event loop's clock."""
+    timers: Mapping[str, float] = field(default_factory=dict)
+    """Seconds until each running timer of the session that has come farthest, by its name in RFC 4271 section 10."""
+    sent_capabilities: tuple[object, ...] = ()
+    """What our OPEN said."""
+    negotiated: Negotiated | None = None
+    """All that holds for the session; None without one."""
 
     @property
     def established(self) -> bool:
@@ -115,4 +129,26 @@ def snapshot(peer: Peer, now: float) -> PeerSnapshot:
         updates_sent=sum(counter.updates_out for counter in counters),
         bytes_received=sum(counter.bytes_in for counter in counters),
         bytes_sent=sum(counter.bytes_out for counter in counters),
+        group=peer.config.group,
+        incoming=None if peer.current is None else peer.current.incoming,
+        last_error_at=max((at for session in peer.sessions if (at := session.last_error_at) is not None), default=None),
+        timers=_timers(peer, now),
+        sent_capabilities=() if agreed is None else agreed.my_open.capabilities,
+        negotiated=agreed,
     )
+
+
+_TIMER_NAMES = {
+    Timer.CONNECT_RETRY: "ConnectRetryTimer",
+    Timer.HOLD: "HoldTimer",
+    Timer.KEEPALIVE: "KeepaliveTimer",
+    Timer.DELAY_OPEN: "DelayOpenTimer",
+    Timer.IDLE_HOLD: "IdleHoldTimer",
+    Timer.SEND_HOLD: "SendHoldTimer",  # RFC 9687
+}
+
+
+def _timers(peer: Peer, now: float) -> dict[str, float]:
+    session = max(peer.sessions, key=lambda one: one.state)
+    found = {_TIMER_NAMES[timer]: session.deadline(timer) for timer in Timer}
+    return {name: max(0.0, deadline - now) for name, deadline in found.items() if deadline is not None}
