@@ -3,13 +3,14 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: demo test lint bench clean setup-demo setup-test
+.PHONY: demo test lint fuzz bench clean setup-demo setup-test
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    two hosts, etcd, BGP and containers on this machine, as the README shows"
 	@echo "make test    all the tests"
 	@echo "make lint    ruff and mypy --strict"
+	@echo "make fuzz    coverage-guided fuzzing of the decoder, the sessions and the re-encoder; TIME=600: seconds for each"
 	@echo "make bench   the benchmarks, each in a short form"
 	@echo "make clean   remove what the others made in this folder"
 
@@ -24,6 +25,9 @@ lint: setup-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+fuzz: setup-test
+	@$(BIN)/python -m tests.fuzz --time $(or $(TIME),20) $(ARGS)
+
 bench: setup-test
 	@./run-isolated.sh $(BIN)/python -m benchmarks $(ARGS)
 
@@ -34,5 +38,5 @@ setup-test:
 	@./setup.sh $(VENV) test
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf $(VENV) .fuzz build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
