@@ -12,13 +12,12 @@ from collections.abc import Mapping
 from functools import partial
 from typing import NoReturn
 
-from pybgp import __version__, gc_for_full_tables
+from pybgp import ControlSocket, __version__, gc_for_full_tables
 
 from . import log as logs
 from .agent import Agent, AgentOptions
 from .cache import SnapshotFile
 from .config import LONGEST_MESH_PASSWORD, Settings, read_password
-from .control import ControlSocket
 from .datastore import Datastore
 from .desired import Options
 from .discovery import Found, find_ipv4, with_length
@@ -67,7 +66,7 @@ async def _main(settings: Settings, etcd: EtcdSettings | None) -> int:
         find=partial(_find, [] if etcd is None else [endpoint.host for endpoint in etcd.endpoints]),
     )
     _listen_to_signals(agent, settings)
-    control = ControlSocket(settings.socket, partial(answer, agent))
+    control = ControlSocket(settings.socket, partial(answer, agent), what="agent")
     try:
         await control.open()
     except OSError as error:

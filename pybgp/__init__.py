@@ -4,6 +4,7 @@
 """
 
 from pybgp.config import PeerConfig
+from pybgp.control import ControlSocket
 from pybgp.errors import BGPError, ConfigurationError, ProtocolError, SessionClosed
 from pybgp.events import PeerEvent
 from pybgp.family import IPV4_UNICAST, IPV6_UNICAST, Afi, Family, Safi
@@ -73,6 +74,7 @@ __all__ = [
     "ChangeBatch",
     "CodecContext",
     "ConfigurationError",
+    "ControlSocket",
     "Events",
     "Family",
     "FamilySnapshot",

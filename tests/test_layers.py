@@ -19,7 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("peer", "router", "events", "exchange", "exchanges", "graceful_restart", "jobs", "tables"),
     (
         *("transport", "tcp_options", "speaker", "subscription", "snapshot", "pacing"),
-        *("journal", "link", "listening", "shell"),
+        *("control", "journal", "link", "listening", "shell"),
     ),
     ("app", "__main__"),
 )

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import io
 import json
 import os
-import socket
-from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calico_route import control, status
-from calico_route.control import ControlSocket
+from calico_route import status
 from calico_route.desired import Options
 from calico_route.report import answer, report
 from tests.calico_route.cluster import Cluster, cluster, until
 from tests.calico_route.resources import endpoint, node
+from tests.test_control import exchange, listening
 
 A, B = "127.0.1.1", "127.0.1.2"
 ON_A = endpoint("wa", "a", "10.0.0.1/32", interface="cali1")
@@ -105,25 +102,6 @@ async def test_what_is_held_back_is_shown() -> None:
 # --- the socket ---
 
 
-@contextlib.asynccontextmanager
-async def listening(path: Path, reply: control.Answer = lambda request: {"status": {}}) -> AsyncIterator[ControlSocket]:
-    made = ControlSocket(path, reply)
-    await made.open()
-    try:
-        yield made
-    finally:
-        await made.close()
-
-
-async def exchange(path: Path, *lines: bytes) -> list[dict[str, Any]]:
-    reader, writer = await asyncio.open_unix_connection(str(path))
-    writer.write(b"".join(lines))
-    writer.write_eof()
-    answers = [json.loads(line) for line in (await reader.read()).splitlines()]
-    writer.close()
-    return answers
-
-
 async def test_ids_and_errors(tmp_path: Path) -> None:
     async with cluster("a") as mesh, listening(tmp_path / "s", partial(answer, mesh.start("a").agent)) as made:
         replies = await exchange(
@@ -136,84 +114,6 @@ async def test_ids_and_errors(tmp_path: Path) -> None:
     assert replies[0]["status"]["node"] == "a"
     assert "unknown request 'reboot'" in replies[1]["error"]
     assert all("error" in reply for reply in replies[1:])
-
-
-async def test_only_the_owner_and_no_traces(tmp_path: Path) -> None:
-    path = tmp_path / "run" / "a.sock"
-    async with listening(path):
-        assert path.stat().st_mode & 0o777 == 0o600
-    assert not path.exists()
-
-
-async def test_a_socket_left_over_from_a_crash_is_replaced_and_a_living_one_is_not(tmp_path: Path) -> None:
-    path = tmp_path / "s"
-    with socket.socket(socket.AF_UNIX) as crashed:
-        crashed.bind(str(path))
-    assert path.exists()
-    async with listening(path):
-        with pytest.raises(OSError, match="another agent answers"):
-            await ControlSocket(path, lambda request: {}).open()
-        assert await exchange(path, b'{"id": 7}\n') == [{"id": 7, "status": {}}]
-
-
-async def test_what_is_no_socket_is_left_alone(tmp_path: Path) -> None:
-    path = tmp_path / "precious"
-    path.write_text("data")
-    with pytest.raises(OSError, match="no socket"):
-        await ControlSocket(path, lambda request: {}).open()
-    assert path.read_text() == "data"
-
-
-async def test_an_endless_line(tmp_path: Path) -> None:
-    async with listening(tmp_path / "s") as made:
-        replies = await exchange(made.path, b"x" * 20_000)
-        assert "at most 4096 octets" in replies[0]["error"]
-        assert await exchange(made.path, b"{}\n") == [{"id": None, "status": {}}]
-
-
-async def test_clients_that_say_nothing_are_bounded_and_dropped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(control, "PATIENCE", 0.2)
-    async with listening(tmp_path / "s") as made, contextlib.AsyncExitStack() as stack:
-        silent = []
-        for _ in range(control.MOST_CLIENTS):
-            reader, writer = await asyncio.open_unix_connection(str(made.path))
-            stack.callback(writer.close)
-            silent.append(reader)
-        assert "too many clients" in (await exchange(made.path, b""))[0]["error"]
-        for reader in silent:
-            assert await reader.read() == b""
-        assert await exchange(made.path, b"{}\n") == [{"id": None, "status": {}}]
-
-
-async def test_a_client_that_does_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control, "PATIENCE", 0.2)
-    async with listening(tmp_path / "s", lambda request: {"status": "x" * 4_000_000}) as made:
-        reader, writer = await asyncio.open_unix_connection(str(made.path), limit=16)
-        writer.write(b"{}\n" * 3)
-        assert len(await exchange(made.path, b"{}\n")) == 1, "others are served meanwhile"
-        with contextlib.suppress(ConnectionError):
-            await reader.read()
-        writer.close()
-
-
-async def test_a_mistake_of_ours_is_an_answer(tmp_path: Path) -> None:
-    def broken(request: dict[str, Any]) -> dict[str, Any]:
-        raise KeyError("a bug")
-
-    async with listening(tmp_path / "s", broken) as made:
-        assert "failed to answer" in (await exchange(made.path, b'{"id": 1}\n'))[0]["error"]
-
-
-async def test_closing_does_not_wait_for_clients(tmp_path: Path) -> None:
-    async with contextlib.AsyncExitStack() as stack:
-        async with listening(tmp_path / "s") as made:
-            reader, writer = await asyncio.open_unix_connection(str(made.path))
-            stack.callback(writer.close)
-            writer.write(b"{}\n")
-            assert await reader.readline()
-        assert await reader.read() == b""
 
 
 # --- the command ---

@@ -1,9 +1,13 @@
-"""Answers `calico_route status` on a Unix socket: one JSON object a line, each with the `id` of its request.
+"""A control socket: requests and answers as JSON lines over a Unix socket, for the owner of the process alone.
 
-    -> {"id": 1, "request": "status", "routes": false}
-    <- {"id": 1, "status": {...}}                       or {"id": 1, "error": "..."}
+    -> {"id": 1, "request": "peers"}
+    <- {"id": 1, "peers": [...]}            or {"id": 1, "error": "..."}
 
-Nobody who connects can hurt the agent: lines, clients and waiting are bounded.
+A long answer comes in several lines with the same `id`; all but the last have `"more": true`. Requests on one
+connection are answered in their order, and clients do not wait for each other.
+
+Nobody who connects can hurt the process: lines, clients and waiting are bounded, an answer is made piece by piece as
+the client reads it, and one that does not read is dropped.
 """
 
 from __future__ import annotations
@@ -15,36 +19,39 @@ import logging
 import os
 import socket
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("pybgp.control")
 
 LONGEST_REQUEST = 4096
 MOST_CLIENTS = 16
 PATIENCE = 5.0
 """Seconds that a client may take to send a line or to read an answer."""
 
-Answer: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
-"""From a request to the members of the answer. ValueError: its text is the error."""
+Members = dict[str, Any]
+Answer = Callable[[Members], Members | Iterator[Members]]
+"""From a request to the members of the answer, or to those of each of its lines. ValueError: its text is the error."""
 
 
 class ControlSocket:
-    """The listening side. Only the owner of the agent may connect (mode 0600)."""
+    """The listening side, at `path`, with mode 0600. `what` is the name of the process in errors: "agent"."""
 
-    def __init__(self, path: Path, answer: Answer) -> None:
+    def __init__(self, path: Path, answer: Answer, *, what: str = "process") -> None:
         self.path = path
         self._answer = answer
+        self._what = what
         self._server: asyncio.Server | None = None
+        self._inode = 0
         self._clients: set[asyncio.Task[None]] = set()
         self._closed = False
 
     async def open(self) -> None:
-        """Listen. OSError, also when another agent answers there."""
+        """Listen. OSError, also when another process answers there."""
         self.path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         if _answers(self.path):
-            raise OSError(f"another agent answers on {self.path}")
+            raise OSError(f"another {self._what} answers on {self.path}")
         _clear(self.path)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -54,6 +61,7 @@ class ControlSocket:
                 listener.bind(str(self.path))
             finally:
                 os.umask(before)
+            self._inode = self.path.lstat().st_ino
             self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=LONGEST_REQUEST)
         except BaseException:
             listener.close()
@@ -69,7 +77,8 @@ class ControlSocket:
             task.cancel()
         await asyncio.gather(*self._clients, return_exceptions=True)
         with contextlib.suppress(OSError):
-            self.path.unlink()
+            if self.path.lstat().st_ino == self._inode:  # else it is that of another process by now
+                self.path.unlink()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -99,29 +108,42 @@ class ControlSocket:
             return False
         if not line:
             return False
-        await _write(writer, self._reply(line))
+        for reply in self._replies(line):
+            await _write(writer, reply)
+            await asyncio.sleep(0)  # a client that reads fast does not keep the process from its other work
         return True
 
-    def _reply(self, line: bytes) -> dict[str, Any]:
+    def _replies(self, line: bytes) -> Iterator[Members]:
         try:
             request = json.loads(line)
         except (ValueError, RecursionError):
-            return {"id": None, "error": "not a JSON object on one line"}
+            request = None
         if not isinstance(request, dict):
-            return {"id": None, "error": "not a JSON object on one line"}
+            yield {"id": None, "error": "not a JSON object on one line"}
+            return
         number = request.get("id")
-        if not isinstance(number, int | str | None):
-            return {"id": None, "error": "id must be a number or a text"}
+        if isinstance(number, bool) or not isinstance(number, int | str | None):
+            yield {"id": None, "error": "id must be a number or a text"}
+            return
         try:
-            return {"id": number, **self._answer(request)}
+            answer = self._answer(request)
+            if isinstance(answer, dict):
+                yield {"id": number, **answer}
+                return
+            last: Members | None = None
+            for part in answer:
+                if last is not None:
+                    yield {"id": number, **last, "more": True}
+                last = part
+            yield {"id": number, **(last or {})}
         except ValueError as error:
-            return {"id": number, "error": str(error)}
+            yield {"id": number, "error": str(error)}
         except Exception:
-            log.exception("a request for the status failed")
-            return {"id": number, "error": "the agent failed to answer; its log says more"}
+            log.exception("a request on the control socket failed")
+            yield {"id": number, "error": f"the {self._what} failed to answer; its log says more"}
 
 
-async def _write(writer: asyncio.StreamWriter, reply: dict[str, Any]) -> None:
+async def _write(writer: asyncio.StreamWriter, reply: Members) -> None:
     writer.write(json.dumps(reply).encode() + b"\n")
     async with asyncio.timeout(PATIENCE):
         await writer.drain()
@@ -131,7 +153,7 @@ def _clear(path: Path) -> None:
     """Remove a socket left over from a crash. OSError for anything else, which is not ours to remove."""
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise OSError("there is a file of this name which is no socket")
+            raise OSError(f"{path} is there and is no socket")
         path.unlink()
 
 
@@ -143,6 +165,6 @@ def _answers(path: Path) -> bool:
             probe.connect(str(path))
         except TimeoutError:
             return True
-        except OSError:
-            return False
+        except OSError as error:
+            return isinstance(error, BlockingIOError | PermissionError)  # its queue is full, or it is another user's
     return True
