@@ -21,7 +21,7 @@ from pybgp.messages.update import decode_update
 from pybgp.messages.update_writer import encode_unreach
 from pybgp.prefix import NLRI
 from tests.fuzz.inputs import ADD_PATH_V4, ADD_PATH_V6, EXTENDED_MESSAGE, FOUR_OCTET_AS, INTERNAL, Octets
-from tests.fuzz.raw_router import FAMILIES, OWN_AS, RawPeer, RawRouter
+from tests.raw_router import FAMILIES, OWN_AS, RawPeer, RawRouter
 
 USED: Final = FOUR_OCTET_AS | INTERNAL | EXTENDED_MESSAGE | ADD_PATH_V4 | ADD_PATH_V6
 TRANSITIVE: Final = Flag.OPTIONAL | Flag.TRANSITIVE

@@ -43,19 +43,30 @@ class RawPeer:
             passive=True,
             **{"enforce_first_as": False, **swapped, **ours},
         )
+        self.mine = mine
+        self.config = config
         self.peer: Peer = around.router.add_peer(config, now=around.now)
+        self.session: Session
+        self.sends: CodecContext
+        self.context: CodecContext
+        self.framer = Framer(65535)
+        self.open = False
+        self.stuck = False  # its TCP takes nothing
+        self.connect()
+
+    def connect(self, *, restarting: bool = False) -> None:
+        """Up to Established; `restarting` sets the bit of RFC 4724."""
+        around = self.around
         session = self.peer.accept(around.now)
         assert session is not None
-        self.session: Session = session
+        self.session, self.open, self.stuck = session, True, False
         self.framer = Framer(65535)
-        self.open = True
         self.peer.connected(session, OWN_ADDRESS, around.now)
-        self.receive(encode_message(make_open(mine), CodecContext()))
+        self.receive(encode_message(make_open(self.mine, restarting=restarting), CodecContext()))
         self.receive(KEEPALIVE)
         assert session.state is State.ESTABLISHED, session.last_error
         assert session.negotiated is not None
-        agreed = session.negotiated.context
-        self.sends = agreed
+        agreed = self.sends = session.negotiated.context
         self.context = CodecContext(
             four_octet_as=agreed.four_octet_as,
             extended_message=agreed.extended_message,
@@ -65,19 +76,26 @@ class RawPeer:
             add_path_send=agreed.add_path_receive,
             extended_next_hop=agreed.extended_next_hop,
         )
-        around.settle()
-        self.updates()
+
+    def close(self) -> None:
+        """The connection goes away without a word."""
+        self.open = False
+        self.peer.closed(self.session, "closed by the peer", self.around.now)
 
     def receive(self, data: bytes) -> None:
         self.peer.receive(self.session, data, self.around.now)
 
-    def updates(self) -> list[bytes]:
-        """Bodies of the UPDATEs that came since the last call."""
+    def messages(self) -> list[tuple[int, bytes]]:
+        """(type, body) of what came since the last call."""
         data = self.session.data_to_send()
         self.session.write_progress(self.around.now, drained=True)
         messages = self.framer.feed(data)
         assert self.framer.error is None, "what was sent is no message"
-        return [body for kind, body in messages if kind == MessageType.UPDATE]
+        return messages
+
+    def updates(self) -> list[bytes]:
+        """Bodies of the UPDATEs that came since the last call."""
+        return [body for kind, body in self.messages() if kind == MessageType.UPDATE]
 
 
 class RawRouter:
@@ -96,6 +114,8 @@ class RawRouter:
         """A neighbour with these settings of its own; `ours` are settings of ours for it."""
         peer = RawPeer(self, f"192.0.2.{len(self.peers) + 2}", asn, theirs, ours or {})
         self.peers.append(peer)
+        self.settle()
+        peer.messages()
         return peer
 
     def settle(self) -> None:
@@ -105,6 +125,8 @@ class RawRouter:
             worked = router.step(self.now)
             for peer in list(router.tables.outgoing):
                 assert isinstance(peer, Peer)
+                if any(one.peer is peer and one.stuck for one in self.peers):
+                    continue
                 if peer.produce(1000, self.now):
                     worked = True
                 else:
