@@ -1,7 +1,7 @@
 """IPv6 ADDRESS SPECIFIC EXTENDED COMMUNITIES (RFC 5701): twenty octets each.
 
-In text: "rt:[2001:db8::1]:100" and "soo:[2001:db8::1]:100", and forty hexadecimal digits after "0x" for every
-other one.
+In text: "rt:[2001:db8::1]:100", "soo:[2001:db8::1]:100" ("ro:" is read as well), "redirect:[2001:db8::1]:100" of a
+flow specification (RFC 8956 section 6.1), and forty hexadecimal digits after "0x" for every other one.
 """
 
 import re
@@ -13,9 +13,10 @@ from pybgp.prefix import format_address, pack_address
 
 _SIZE = 20
 _TRANSITIVE = 0
-_SUBTYPES = {"rt": 2, "soo": 3}
+_SUBTYPES = {"rt": 2, "soo": 3, "redirect": 13}
+_ALIASES = {"ro": "soo"}
 _SUBTYPE_NAMES = {code: name for name, code in _SUBTYPES.items()}
-_TEXT = re.compile(r"(rt|soo):\[([0-9A-Fa-f:.]+)\]:([0-9]{1,5})")
+_TEXT = re.compile(r"(rt|soo|ro|redirect):\[([0-9A-Fa-f:.]+)\]:([0-9]{1,5})")
 
 
 def format_ipv6_extended_community(value: bytes) -> str:
@@ -34,7 +35,11 @@ def parse_ipv6_extended_community(value: object) -> bytes:
             found = _TEXT.fullmatch(value)
             if found is not None:
                 address = pack_address(found[2])
-                raw = bytes((_TRANSITIVE, _SUBTYPES[found[1]])) + address + int(found[3]).to_bytes(2, "big")
+                raw = (
+                    bytes((_TRANSITIVE, _SUBTYPES[_ALIASES.get(found[1], found[1])]))
+                    + address
+                    + int(found[3]).to_bytes(2, "big")
+                )
             else:
                 raw = bytes.fromhex(value.removeprefix("0x")) if value.startswith("0x") else b""
             if len(raw) == _SIZE:
