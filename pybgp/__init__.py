@@ -7,6 +7,7 @@ from pybgp.config import PeerConfig
 from pybgp.control import ControlSocket
 from pybgp.errors import BGPError, ConfigurationError, ProtocolError, SessionClosed
 from pybgp.events import PeerEvent
+from pybgp.explanation import Explanation, PathExplanation, Telling
 from pybgp.family import IPV4_UNICAST, IPV6_UNICAST, Afi, Family, Safi
 from pybgp.fsm.states import State
 from pybgp.messages import Notification, decode_message, encode_message
@@ -42,7 +43,6 @@ from pybgp.policy import (
 )
 from pybgp.prefix import NLRI, Prefix, format_address, format_nlri, pack_address, parse_nlri
 from pybgp.rib.decision import Step
-from pybgp.rib.loc_rib import Verdict
 from pybgp.rib.route import Change, Route, Source
 from pybgp.snapshot import FamilySnapshot, PeerSnapshot
 from pybgp.speaker import PeerHandle, Speaker
@@ -76,11 +76,13 @@ __all__ = [
     "ConfigurationError",
     "ControlSocket",
     "Events",
+    "Explanation",
     "Family",
     "FamilySnapshot",
     "Notification",
     "Origin",
     "PathAttributes",
+    "PathExplanation",
     "PathView",
     "PeerConfig",
     "PeerEvent",
@@ -97,7 +99,7 @@ __all__ = [
     "Speaker",
     "State",
     "Step",
-    "Verdict",
+    "Telling",
     "__version__",
     "accept",
     "accept_all",

@@ -14,12 +14,12 @@ from typing import Any, Self
 
 from pybgp.config import PeerConfig
 from pybgp.errors import ConfigurationError
+from pybgp.explanation import Explanation, explain
 from pybgp.family import Family
 from pybgp.messages.attributes.path_attributes import PathAttributes
 from pybgp.peer import Peer
 from pybgp.policy import Policy
 from pybgp.prefix import NLRI, Prefix, format_address, pack_address
-from pybgp.rib.loc_rib import Verdict
 from pybgp.router import KEEP, Router
 from pybgp.shell import Shell
 from pybgp.snapshot import PeerSnapshot, snapshot
@@ -242,11 +242,11 @@ class Speaker:
         self._router.next_hops_changed(None if next_hops is None else frozenset(next_hops))
         self._shell.soon()
 
-    def explain(self, prefix: str | Prefix) -> list[Verdict]:
-        """Every path to a prefix, best first, each with the step of the decision process at which it lost,
-        or why it may not be used at all."""
-        wanted = Prefix(prefix)
-        return self._router.tables.loc_rib(wanted.family).explain(wanted.nlri)
+    def explain(self, what: str | Prefix, family: Family | None = None) -> Explanation:
+        """Why a prefix, or the longest one that holds an address, is reached as it is: every path, best first, with
+        who rejected it or where it lost in the decision process, and which peers were told of it, or why not.
+        Raises ValueError for what is neither. `family` is for prefixes that are not of a unicast family."""
+        return explain(self._router, what, family)
 
     # subscriptions
 

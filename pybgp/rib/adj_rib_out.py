@@ -46,6 +46,10 @@ class AdjRibOut:
         """Prefixes still to be told: 0 when the peer is up to date."""
         return len(self)
 
+    def waits(self, nlri: NLRI) -> bool:
+        """Whether something about a prefix has yet to be sent."""
+        return nlri in self._pending or nlri in self._again
+
     def apply(self, delta: Delta) -> None:
         """Queue what the peer must be told after a change of the selection."""
         path = best_of(delta.new)
