@@ -10,6 +10,7 @@ from pybgp.events import PeerEvent
 from pybgp.explanation import Explanation, PathExplanation, Telling
 from pybgp.family import IPV4_UNICAST, IPV6_UNICAST, Afi, Family, Safi
 from pybgp.fsm.states import State
+from pybgp.listing import ListedRoute
 from pybgp.messages import Notification, decode_message, encode_message
 from pybgp.messages.attributes.aggregator import AGGREGATOR
 from pybgp.messages.attributes.as_path import AS_PATH, AsPath
@@ -79,6 +80,7 @@ __all__ = [
     "Explanation",
     "Family",
     "FamilySnapshot",
+    "ListedRoute",
     "Notification",
     "Origin",
     "PathAttributes",

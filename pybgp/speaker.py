@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,10 +16,13 @@ from pybgp.config import PeerConfig
 from pybgp.errors import ConfigurationError
 from pybgp.explanation import Explanation, explain
 from pybgp.family import Family
+from pybgp.listing import Filtering, ListedRoute, listing, what_is_asked
+from pybgp.listing import advertised as list_advertised
 from pybgp.messages.attributes.path_attributes import PathAttributes
 from pybgp.peer import Peer
 from pybgp.policy import Policy
 from pybgp.prefix import NLRI, Prefix, format_address, pack_address
+from pybgp.rib.route import Route
 from pybgp.router import KEEP, Router
 from pybgp.shell import Shell
 from pybgp.snapshot import PeerSnapshot, snapshot
@@ -241,6 +244,25 @@ class Speaker:
         """The resolver answers otherwise than before for these next hops (None: perhaps for any)."""
         self._router.next_hops_changed(None if next_hops is None else frozenset(next_hops))
         self._shell.soon()
+
+    def table(
+        self,
+        what: str | None = None,
+        *,
+        family: Family | None = None,
+        received: str | None = None,
+        advertised: str | None = None,
+        rejected: bool = False,
+        wanted: Callable[[Route], bool] | None = None,
+    ) -> Iterator[list[ListedRoute]]:
+        """The routes in the tables, rejected ones too, in slices (some empty): take the next when there is time. The
+        table may change in between. `what` is a prefix (it and what is inside of it) or an address (all prefixes that
+        hold it); `received` is a peer whose routes alone are wanted, as it sent them; `advertised` one that was sent
+        them, as they were sent; `wanted` any test. Raises ValueError, ConfigurationError for an unknown peer."""
+        peers = [None if one is None else self._peer(one).address for one in (received, advertised)]
+        asked: dict[str, Any] = what_is_asked(what)
+        which = Filtering(family=family, received=peers[0], rejected=rejected, wanted=wanted, **asked)
+        return listing(self._router, which) if peers[1] is None else list_advertised(self._router, peers[1], which)
 
     def explain(self, what: str | Prefix, family: Family | None = None) -> Explanation:
         """Why a prefix, or the longest one that holds an address, is reached as it is: every path, best first, with

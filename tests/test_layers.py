@@ -16,7 +16,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("messages",),
     ("fsm", "rib"),
     ("policy", "session", "happenings"),
-    ("peer", "router", "events", "exchange", "explanation", "exchanges", "graceful_restart", "jobs", "tables"),
+    ("peer", "router", "events", "exchange", "explanation", "exchanges", "graceful_restart", "jobs", "listing", "tables"),
     (
         *("transport", "tcp_options", "speaker", "subscription", "snapshot", "pacing"),
         *("control", "journal", "link", "listening", "shell"),

@@ -141,6 +141,10 @@ class LocRib:
     def __contains__(self, nlri: object) -> bool:
         return nlri in self._table
 
+    def prefixes(self) -> list[NLRI]:
+        """Every prefix of the table as it is now."""
+        return list(self._table)
+
     def entry(self, nlri: NLRI) -> Entry | None:
         """All paths of a prefix, best first, the ineligible ones last."""
         return self._table.get(nlri)
