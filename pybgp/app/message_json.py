@@ -114,7 +114,7 @@ def _open_to_json(message: Open) -> dict[str, Any]:
         "my_as": message.my_as,
         "hold_time": message.hold_time,
         "bgp_identifier": format_address(message.bgp_identifier.to_bytes(4)),
-        "capabilities": [_capability_to_json(capability) for capability in message.capabilities],
+        "capabilities": [capability_to_json(capability) for capability in message.capabilities],
     }
     if message.as_field is not None:
         result["as_field"] = message.as_field
@@ -123,7 +123,7 @@ def _open_to_json(message: Open) -> dict[str, Any]:
     return result
 
 
-def _capability_to_json(capability: Capability) -> dict[str, Any]:
+def capability_to_json(capability: Capability) -> dict[str, Any]:
     if isinstance(capability, UnknownCapability):
         return {"code": capability.code, "name": "unknown", "data": capability.data.hex()}
     return {"code": capability.code, "name": type(capability).__name__, "value": fields_to_plain(capability)}
