@@ -48,8 +48,9 @@ from pybgp.rib.route import Change, Route, Source
 from pybgp.snapshot import FamilySnapshot, PeerSnapshot
 from pybgp.speaker import PeerHandle, Speaker
 from pybgp.subscription import Batches, ChangeBatch, Events, PathView, Routes
+from pybgp.version import VERSION
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 __all__ = [
     "AGGREGATOR",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pybgp.family import Family
 from pybgp.fsm.negotiation import Negotiated
 from pybgp.fsm.states import State, Timer
+from pybgp.messages.capabilities import Capability
 from pybgp.peer import Peer
 
 
@@ -47,7 +48,7 @@ class PeerSnapshot:
     keepalive_time: float | None
     families: dict[Family, FamilySnapshot]
     """Those that were negotiated; without a session, those that are configured."""
-    capabilities: tuple[object, ...]
+    capabilities: tuple[Capability, ...]
     """What the peer's OPEN said."""
     restarting: bool
     """Graceful restart: the peer is gone and its routes are kept for now."""
@@ -66,7 +67,7 @@ class PeerSnapshot:
     """On the event loop's clock."""
     timers: Mapping[str, float] = field(default_factory=dict)
     """Seconds until each running timer of the session that has come farthest, by its name in RFC 4271 section 10."""
-    sent_capabilities: tuple[object, ...] = ()
+    sent_capabilities: tuple[Capability, ...] = ()
     """What our OPEN said."""
     negotiated: Negotiated | None = None
     """All that holds for the session; None without one."""

@@ -12,7 +12,7 @@ import pybgp
 
 ROOT = Path(__file__).parent.parent
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "family", "prefix", "config"),
+    ("errors", "family", "prefix", "config", "version"),
     ("messages",),
     ("fsm", "rib"),
     ("policy", "session", "happenings"),

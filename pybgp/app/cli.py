@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from pybgp.app import lines, run
+from pybgp.app import lines, operate, run
 
 
 def parser() -> argparse.ArgumentParser:
@@ -43,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     )
     run.add_arguments(speaker)
     speaker.set_defaults(run=run.run)
+    operate.add_subcommands(commands)
     return top
 
 

@@ -12,6 +12,7 @@ from pybgp.app.policy_file import read_policies, read_sets
 from pybgp.app.reader import Problem, Problems, Table
 from pybgp.app.toml_lines import Lines, name_of
 from pybgp.app.toml_lines import Path as Place
+from pybgp.app.where import NONE
 from pybgp.config import PeerConfig
 from pybgp.errors import ConfigurationError
 from pybgp.family import Afi, Family
@@ -56,6 +57,7 @@ class SpeakerFile:
     routes: dict[Prefix, RouteSpec]
     policies: dict[str, Policy] = field(compare=False)
     policy_values: dict[str, Any] = field(default_factory=dict)  # as written: policies cannot be compared
+    socket: str | None = None  # the path of the control socket, "none", or None: the usual one
 
 
 def read(path: Path, running: SpeakerFile | None = None) -> SpeakerFile:
@@ -80,7 +82,7 @@ def parse(text: str, folder: Path = Path(), running: SpeakerFile | None = None) 
     if problems:
         raise Problems(problems)
     top = Table(values, (), lines, problems)
-    fixed, defaults = _speaker(top.table("speaker"))
+    fixed, defaults, socket = _speaker(top.table("speaker"), folder)
     sets = read_sets(top.table("prefix_set"), top.table("as_set"))
     policies = read_policies(top.table("policy"), sets)
     peers: dict[str, PeerSpec] = {}
@@ -96,7 +98,7 @@ def parse(text: str, folder: Path = Path(), running: SpeakerFile | None = None) 
     top.close(("speaker", "policy", "prefix_set", "as_set", "peer", "route"))
     if problems:
         raise Problems(problems)
-    return SpeakerFile(fixed, peers, routes, policies, _as_written(values))
+    return SpeakerFile(fixed, peers, routes, policies, _as_written(values), socket)
 
 
 def _as_written(values: dict[str, Any]) -> dict[str, Any]:
@@ -144,7 +146,7 @@ def _too_large(values: dict[str, Any]) -> Iterator[Place]:
             yield path
 
 
-def _speaker(table: Table) -> tuple[dict[str, Any], dict[str, str | None]]:
+def _speaker(table: Table, folder: Path) -> tuple[dict[str, Any], dict[str, str | None], str | None]:
     fixed = {
         "local_as": table.take("local_as", int, 0, required=True),
         "bgp_identifier": table.take("bgp_identifier", str, "", required=True),
@@ -164,8 +166,11 @@ def _speaker(table: Table) -> tuple[dict[str, Any], dict[str, str | None]]:
     for address in fixed["listen"]:
         table.attempt("listen", b"", pack_address, address)
     defaults = {name: table.take(name, str) for name in _POLICIES}
+    socket = table.take("socket", str)
+    if socket == "":
+        table.problem("socket", 'must be a path, or "none"')
     table.close()
-    return fixed, defaults
+    return fixed, defaults, socket if socket in (None, NONE) else str(folder / socket)
 
 
 def _families(texts: list[str]) -> tuple[Family, ...]:
@@ -306,7 +311,10 @@ def difference(old: SpeakerFile, new: SpeakerFile) -> Difference:
         if names:
             changed.append((after, frozenset(names)))
     return Difference(
-        restart=tuple(key for key in new.fixed if new.fixed[key] != old.fixed[key]),
+        restart=(
+            *(key for key in new.fixed if new.fixed[key] != old.fixed[key]),
+            *(("socket",) if new.socket != old.socket else ()),
+        ),
         gone=tuple(sorted(old.peers.keys() - new.peers.keys())),
         new=tuple(new.peers[address] for address in sorted(new.peers.keys() - old.peers.keys())),
         changed=tuple(changed),

@@ -16,7 +16,7 @@ import pytest
 from pybgp import IPV4_UNICAST, Prefix, Speaker, State
 from pybgp.app import run
 from pybgp.app.cli import main
-from pybgp.app.run import apply, reload
+from pybgp.app.reloading import apply, reload
 from pybgp.app.speaker_file import EVERYWHERE, SpeakerFile, difference, parse
 from tests.loopback import LIMIT, address, until
 
