@@ -213,7 +213,8 @@ def _path(place: int, path: Document, columns: int) -> list[str]:
     if path["received"] != path["attributes"]:
         rows.append(("as received", ", ".join(f"{name} {text}" for name, text in _attributes(path["received"]))))
     if rejected is not None:
-        rows.append(("rejected", f"{rejected['check']}: {rejected['reason']}"))
+        reason = rejected["reason"]  # of a policy it names the policy; what a check says needs the check's name
+        rows.append(("rejected", reason if rejected["policy"] else f"{rejected['check']}: {reason}"))
     elif policy is not None:
         rules = f" by rule {', '.join(policy['rules'])}" if policy["rules"] else ""
         rows.append(("import policy", f"{policy['policy']} accepts it{rules}"))
