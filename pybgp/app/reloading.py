@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pybgp.app.peer_file import PeerSpec
 from pybgp.app.reader import Problems
-from pybgp.app.speaker_file import Difference, PeerSpec, SpeakerFile, difference, read
+from pybgp.app.speaker_file import Difference, SpeakerFile, difference, read
 from pybgp.errors import ConfigurationError
 from pybgp.policy import Policy
 from pybgp.speaker import Speaker
@@ -53,7 +54,7 @@ def reload(speaker: Speaker, path: Path, old: SpeakerFile, say: Say = to_log) ->
         peers.pop(address)
         if address in old.peers:  # so that the next reload tries again
             peers[address] = old.peers[address]
-    return SpeakerFile(old.fixed, peers, new.routes, new.policies, new.policy_values, old.socket)
+    return SpeakerFile(old.fixed, peers, new.routes, new.policies, new.policy_values, new.listens, old.socket)
 
 
 def apply(

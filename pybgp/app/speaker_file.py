@@ -3,49 +3,23 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pybgp.app.peer_file import POLICIES, ListenSpec, PeerReader, PeerSpec
 from pybgp.app.policy_file import read_policies, read_sets
 from pybgp.app.reader import Problem, Problems, Table
+from pybgp.app.route_file import RouteSpec, read_route
 from pybgp.app.toml_lines import Lines, name_of
 from pybgp.app.toml_lines import Path as Place
 from pybgp.app.where import NONE
 from pybgp.config import PeerConfig
-from pybgp.errors import ConfigurationError
-from pybgp.family import Afi, Family
-from pybgp.fsm.negotiation import make_open
-from pybgp.messages.attributes import ROW_NAMED
-from pybgp.messages.attributes.path_attributes import PathAttributes
 from pybgp.policy import Policy
 from pybgp.prefix import Prefix, pack_address
 
 EVERYWHERE = ("0.0.0.0", "::")
-_FAMILIES = ("families", "extended_next_hop", "add_path_receive", "add_path_send")
-_POLICIES = ("import_policy", "export_policy")
-
-
-@dataclass(frozen=True, slots=True)
-class PeerSpec:
-    """One `[[peer]]`: the protocol settings, and its policies by name (None: those of the speaker)."""
-
-    config: PeerConfig
-    import_policy: str | None = None
-    export_policy: str | None = None
-
-    def settings(self) -> dict[str, Any]:
-        """The settings as keywords of `Speaker.add_peer`."""
-        return {name: getattr(self.config, name) for name in PeerConfig.names()}
-
-
-@dataclass(frozen=True, slots=True)
-class RouteSpec:
-    """One originated prefix: its attributes, and its next hop or "self"."""
-
-    attributes: PathAttributes
-    next_hop: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +31,7 @@ class SpeakerFile:
     routes: dict[Prefix, RouteSpec]
     policies: dict[str, Policy] = field(compare=False)
     policy_values: dict[str, Any] = field(default_factory=dict)  # as written: policies cannot be compared
+    listens: dict[Prefix, ListenSpec] = field(default_factory=dict)
     socket: str | None = None  # the path of the control socket, "none", or None: the usual one
 
 
@@ -85,20 +60,30 @@ def parse(text: str, folder: Path = Path(), running: SpeakerFile | None = None) 
     fixed, defaults, socket = _speaker(top.table("speaker"), folder)
     sets = read_sets(top.table("prefix_set"), top.table("as_set"))
     policies = read_policies(top.table("policy"), sets)
+    basis = fixed if running is None else running.fixed
+    reader = PeerReader(basis, _identifier(basis["bgp_identifier"]), defaults, policies, folder)
+    reader.read_groups(top.table("group"))
     peers: dict[str, PeerSpec] = {}
     for table in top.tables("peer"):
-        spec = _peer(table, fixed if running is None else running.fixed, defaults, policies, folder)
+        spec = reader.peer(table)
         if spec is not None and spec.config.address in peers:
             table.problem("address", f"{spec.config.address} is a peer already")
         elif spec is not None:
             peers[spec.config.address] = spec
+    listens: dict[Prefix, ListenSpec] = {}
+    for table in top.tables("listen_for"):
+        listen = reader.listen_for(table)
+        if listen is not None and listen.prefix in listens:
+            table.problem("prefix", f"{listen.prefix} is listened for already")
+        elif listen is not None:
+            listens[listen.prefix] = listen
     routes: dict[Prefix, RouteSpec] = {}
     for table in top.tables("route"):
-        _route(table, routes)
-    top.close(("speaker", "policy", "prefix_set", "as_set", "peer", "route"))
+        read_route(table, routes)
+    top.close(("speaker", "policy", "prefix_set", "as_set", "group", "peer", "listen_for", "route"))
     if problems:
         raise Problems(problems)
-    return SpeakerFile(fixed, peers, routes, policies, _as_written(values), socket)
+    return SpeakerFile(fixed, peers, routes, policies, _as_written(values), listens, socket)
 
 
 def _as_written(values: dict[str, Any]) -> dict[str, Any]:
@@ -165,7 +150,7 @@ def _speaker(table: Table, folder: Path) -> tuple[dict[str, Any], dict[str, str 
         table.problem("bgp_identifier", f"must be written as an IPv4 address and not be 0.0.0.0, not {identifier!r}")
     for address in fixed["listen"]:
         table.attempt("listen", b"", pack_address, address)
-    defaults = {name: table.take(name, str) for name in _POLICIES}
+    defaults = {name: table.take(name, str) for name in POLICIES}
     socket = table.take("socket", str)
     if socket == "":
         table.problem("socket", 'must be a path, or "none"')
@@ -173,8 +158,8 @@ def _speaker(table: Table, folder: Path) -> tuple[dict[str, Any], dict[str, str 
     return fixed, defaults, socket if socket in (None, NONE) else str(folder / socket)
 
 
-def _families(texts: list[str]) -> tuple[Family, ...]:
-    return tuple(map(Family.parse, texts))
+def _identifier(text: str) -> int:
+    return int.from_bytes(pack_address(text)) if _is_identifier(text) else 1
 
 
 def _is_identifier(text: str) -> bool:
@@ -183,99 +168,6 @@ def _is_identifier(text: str) -> bool:
     except ValueError:
         return False
     return len(packed) == 4 and packed != bytes(4)
-
-
-def _peer(
-    table: Table, fixed: dict[str, Any], defaults: dict[str, str | None], policies: dict[str, Policy], folder: Path
-) -> PeerSpec | None:
-    before = len(table.problems)
-    names: dict[str, str | None] = {}
-    for key in _POLICIES:
-        names[key] = table.take(key, str, defaults[key])
-        if names[key] is not None and names[key] not in policies:
-            known = ", ".join(sorted(policies))
-            table.problem(key, f"no policy has the name {names[key]!r}: {known}")
-    settings: dict[str, Any] = {}
-    password_file = table.take("password_file", str)
-    if password_file is not None:
-        settings["password"] = table.attempt("password_file", None, _secret, folder / password_file)
-        if "password" in table.values:
-            table.problem("password", "is given twice, with password_file")
-    for key in _FAMILIES:
-        if key in table.values:
-            so_far = len(table.problems)
-            families = table.attempt(key, None, _families, table.texts(key))
-            if len(table.problems) == so_far:
-                settings[key] = families
-    for key in ("address", "peer_as"):
-        table.take(key, object, required=True)
-    allowed = PeerConfig.names() - {"bgp_identifier"}
-    for key in (allowed - set(_FAMILIES)) & table.values.keys():
-        value = table.take(key, object)
-        settings.setdefault(key, value)
-    table.close(allowed | {"password_file"})
-    settings.setdefault("local_as", fixed["local_as"] or 1)  # what is wrong with it was said where it stands
-    settings.setdefault("peer_as", 1)
-    identifier = fixed["bgp_identifier"]
-    settings["bgp_identifier"] = int.from_bytes(pack_address(identifier)) if _is_identifier(identifier) else 1
-    spec = _checked(table, settings, names) if "address" in settings else None
-    return spec if len(table.problems) == before else None
-
-
-def _checked(table: Table, settings: dict[str, Any], names: dict[str, str | None]) -> PeerSpec | None:
-    """The spec; where PeerConfig refuses a setting it is left out and the rest asked again, for all the errors."""
-    try:
-        config = PeerConfig(**settings)
-        make_open(config)  # refuses families that the codec does not know
-        return PeerSpec(config, names["import_policy"], names["export_policy"])
-    except ConfigurationError as error:
-        key, _colon, text = str(error).partition(": ")
-        table.problem(key if key in table.values else "", text if key in table.values else str(error))
-        rest = {name: value for name, value in settings.items() if name != key}
-        stand_in = {"address": "192.0.2.1", "peer_as": 1, "local_as": 1}
-        if key in settings and (key not in stand_in or settings[key] != stand_in[key]):
-            _checked(table, {**{k: v for k, v in stand_in.items() if k == key}, **rest}, names)
-        return None
-
-
-def _secret(path: Path) -> str:
-    try:
-        return path.read_text().rstrip("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"cannot be read: {error}") from None
-
-
-def _route(table: Table, routes: dict[Prefix, RouteSpec]) -> None:
-    key = "prefixes" if "prefixes" in table.values else "prefix"
-    prefixes = table.texts(key)
-    if key not in table.values:
-        table.problem("prefix", "is missing")
-    elif table.values[key] == []:
-        table.problem(key, "names no prefix")
-    next_hop = table.take("next_hop", str, "self")
-    packed = b"" if next_hop == "self" else table.attempt("next_hop", b"", pack_address, next_hop)
-    known = set(ROW_NAMED) - {"next_hop", "mp_reach", "mp_unreach", "as4_path", "as4_aggregator"}
-    attributes = PathAttributes.build()
-    for name in sorted(known & table.values.keys()):
-        value = table.take(name, object)
-        attributes = table.attempt(name, attributes, _with, attributes, name, value)
-    for text in prefixes:
-        prefix = table.attempt(key, None, Prefix, text)
-        if prefix is None:
-            continue
-        if prefix in routes:
-            table.problem(key, f"{prefix} is there already")
-        if prefix.family.afi == Afi.IPV6 and len(packed) == 4:
-            table.problem("next_hop", f"{prefix} needs an IPv6 next hop, not {next_hop}")
-        routes[prefix] = RouteSpec(attributes, next_hop)
-    table.close(known | {"prefix", "prefixes", "next_hop"})
-
-
-def _with(attributes: PathAttributes, name: str, value: object) -> PathAttributes:
-    try:
-        return attributes.with_(ROW_NAMED[name], ROW_NAMED[name].from_json(value))
-    except (KeyError, IndexError, AttributeError) as error:
-        raise ValueError(f"{value!r} is not understood ({error})") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,9 +180,12 @@ class Difference:
     changed: tuple[tuple[PeerSpec, frozenset[str]], ...]  # with the names of what changed
     withdrawn: tuple[Prefix, ...]
     announced: tuple[tuple[RouteSpec, tuple[Prefix, ...]], ...]
+    closed: tuple[Prefix, ...] = ()  # no longer listened for; what changed is in both
+    opened: tuple[ListenSpec, ...] = ()
 
     def __bool__(self) -> bool:
-        return any((self.restart, self.gone, self.new, self.changed, self.withdrawn, self.announced))
+        peers = (self.restart, self.gone, self.new, self.changed, self.closed, self.opened)
+        return any((*peers, self.withdrawn, self.announced))
 
 
 def difference(old: SpeakerFile, new: SpeakerFile) -> Difference:
@@ -304,7 +199,7 @@ def difference(old: SpeakerFile, new: SpeakerFile) -> Difference:
     for address in old.peers.keys() & new.peers.keys():
         before, after = old.peers[address], new.peers[address]
         names = {name for name in PeerConfig.names() if getattr(before.config, name) != getattr(after.config, name)}
-        for direction in _POLICIES:
+        for direction in POLICIES:
             name = getattr(after, direction)
             if getattr(before, direction) != name or name in policies:
                 names.add(direction)
@@ -319,8 +214,19 @@ def difference(old: SpeakerFile, new: SpeakerFile) -> Difference:
         new=tuple(new.peers[address] for address in sorted(new.peers.keys() - old.peers.keys())),
         changed=tuple(changed),
         withdrawn=tuple(sorted(old.routes.keys() - new.routes.keys())),
+        closed=tuple(sorted(_others(old.listens, new.listens, policies))),
+        opened=tuple(new.listens[prefix] for prefix in sorted(_others(new.listens, old.listens, policies))),
         announced=_grouped((prefix, spec) for prefix, spec in new.routes.items() if old.routes.get(prefix) != spec),
     )
+
+
+def _others(
+    these: Mapping[Prefix, ListenSpec], those: Mapping[Prefix, ListenSpec], policies: set[str]
+) -> Iterator[Prefix]:
+    """The ranges that are not among those as they are among these; `policies` are those that changed."""
+    for prefix, one in these.items():
+        if one != those.get(prefix) or {one.import_policy, one.export_policy} & policies:
+            yield prefix
 
 
 def _grouped(routes: Iterable[tuple[Prefix, RouteSpec]]) -> tuple[tuple[RouteSpec, tuple[Prefix, ...]], ...]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pybgp.app.reader import Problem, Problems
 from pybgp.app.speaker_file import Difference, SpeakerFile, difference, parse, read
-from pybgp.config import PeerConfig
+from pybgp.config import PeerConfig, PrefixLimit
 from pybgp.family import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.prefix import Prefix
 
@@ -81,13 +81,126 @@ def test_every_setting_of_a_peer() -> None:
         next_hop_self = true
         allow_own_as = 1
         description = "all of it"
+        add_path_send_limit = 4
+        software_version = "router 1"
+        role_strict = false
+        local_as_no_prepend = true
+        local_as_replace = true
+        enforce_first_as = false
+        as_override = true
+        remove_private_as = "all"
+        max_prefixes = { ipv4-unicast = 10, ipv6-unicast = { limit = 20, action = "warn" } }
+        max_prefixes_out = 30
+        graceful_shutdown = true
+        honor_graceful_shutdown = false
+        blackhole = true
+        interface = "eth0"
+        group = "g"
+    [group.g]
     """
     config = parse(HEAD + PEER.replace("64512", "64513") + text).peers["192.0.2.2"].config
     plain = PeerConfig(address="192.0.2.2", peer_as=64512, local_as=64512, bgp_identifier=0xC0000201)
     same = {name for name in PeerConfig.names() if getattr(config, name) == getattr(plain, name)}
-    assert same == {"address", "bgp_identifier", "ttl_security"}
+    assert same == {
+        *("address", "bgp_identifier", "ttl_security", "speaker_as"),
+        *("role", "role_strict", "route_server_client", "next_hop_unchanged", "long_lived_stale_time"),
+    }, "what does not go together with others"
     assert config.add_path_send == (IPV4_UNICAST,)
     assert "secret" not in repr(parse(HEAD + PEER + text.replace("64513", "64512")))
+
+
+def test_a_group_gives_its_settings_and_own_ones_win() -> None:
+    text = """
+    [group.all]
+    hold_time = 30
+    families = ["ipv4-unicast", "ipv6-unicast"]
+    max_prefixes = { ipv4-unicast = 100, ipv6-unicast = { limit = 50, action = "restart", restart_after = 9 } }
+    password = "of all"
+    import_policy = "reject"
+
+    [group.clients]
+    group = "all"
+    peer_as = 64512
+    hold_time = 60
+    route_reflector_client = true
+    cluster_id = "192.0.2.9"
+    max_prefixes_out = 7
+
+    [[peer]]
+    address = "192.0.2.2"
+    group = "clients"
+
+    [[peer]]
+    address = "192.0.2.3"
+    group = "clients"
+    families = ["ipv6-unicast"]
+    hold_time = 90
+    password = "own"
+    import_policy = "accept"
+
+    [[peer]]
+    address = "192.0.2.4"
+    peer_as = 65001
+    group = "all"
+    """
+    one, two, three = parse(HEAD + text).peers.values()
+    assert [spec.config.group for spec in (one, two, three)] == ["clients", "clients", "all"]
+    assert [spec.config.hold_time for spec in (one, two, three)] == [60, 90, 30]
+    assert [spec.config.password for spec in (one, two, three)] == ["of all", "own", "of all"]
+    assert [spec.import_policy for spec in (one, two, three)] == ["reject", "accept", "reject"]
+    assert [spec.config.peer_as for spec in (one, two, three)] == [64512, 64512, 65001]
+    assert one.config.cluster_id == 0xC0000209
+    restart = PrefixLimit(limit=50, action="restart", restart_after=9)
+    assert dict(one.config.max_prefixes) == {IPV4_UNICAST: PrefixLimit(limit=100), IPV6_UNICAST: restart}
+    assert dict(one.config.max_prefixes_out) == {IPV4_UNICAST: 7, IPV6_UNICAST: 7}
+    assert dict(two.config.max_prefixes) == {IPV6_UNICAST: restart}, "the rest is for others"
+    assert dict(two.config.max_prefixes_out) == {IPV6_UNICAST: 7}
+    assert not three.config.route_reflector_client
+
+
+def test_settings_that_follow_from_a_role() -> None:
+    text = PEER.replace("64512", "65001") + 'role = "provider"\nrole_strict = true\nlong_lived_stale_time = 3600\n'
+    config = parse(HEAD + text + "next_hop_unchanged = true\nroute_server_client = true\n").peers["192.0.2.2"].config
+    assert (config.role, config.role_strict, config.long_lived_stale_time) == ("provider", True, 3600)
+    assert config.next_hop_unchanged
+    assert config.route_server_client
+
+
+def test_dynamic_peers() -> None:
+    text = """
+    [group.racks]
+    hold_time = 30
+    export_policy = "accept"
+    [[listen_for]]
+    prefix = "10.0.0.0/8"
+    peer_as = [65001, 65002]
+    group = "racks"
+    maximum = 7
+    password = "of racks"
+    [[listen_for]]
+    prefix = "fe80::/10"
+    peer_as = "any"
+    interface = "eth0"
+    families = ["ipv6-unicast"]
+    """
+    one, two = parse(HEAD + text).listens.values()
+    assert (str(one.prefix), one.peer_as, one.maximum) == ("10.0.0.0/8", {65001, 65002}, 7)
+    settings = one.settings()
+    assert (settings["hold_time"], settings["password"], settings["group"]) == (30, "of racks", "racks")
+    assert not settings.keys() & {"address", "peer_as", "bgp_identifier", "passive"}
+    assert (one.import_policy, one.export_policy) == (None, "accept")
+    assert (two.peer_as, two.maximum, two.template.interface) == (None, 100, "eth0")
+    before = HEAD + text
+    found = step_of(before, before.replace("maximum = 7", "maximum = 8"))
+    assert ([str(one) for one in found.closed], [one.maximum for one in found.opened]) == (["10.0.0.0/8"], [8])
+    found = step_of(before, before.partition("[[listen_for]]")[0])
+    assert (len(found.closed), found.opened) == (2, ())
+    assert not step_of(before, before + "# words\n")
+
+
+def step_of(old: str, new: str) -> Difference:
+    before = parse(old)
+    return difference(before, parse(new, running=before))
 
 
 def test_a_password_from_a_file(tmp_path: Path) -> None:
@@ -122,6 +235,8 @@ def test_routes_with_attributes() -> None:
     assert len(spec.attributes.communities) == 2
 
 
+LISTEN = '[[listen_for]]\nprefix = "10.0.0.0/8"\npeer_as = 64512\n'
+
 # line in the text below HEAD (3 lines), key, words
 WRONG: list[tuple[str, int, str, str]] = [
     ("oops = 1\n", 4, "speaker.oops", "no such key"),
@@ -148,6 +263,48 @@ WRONG: list[tuple[str, int, str, str]] = [
     ("[[route]]\nprefix = []\n", 5, "route[0].prefix", "no prefix"),
     ('[[route]]\nprefix = "10.0.0.1/8"\n', 5, "route[0].prefix", "host bits"),
     ('[[route]]\nprefixes = ["10.0.0.0/8", "x"]\n', 5, "route[0].prefixes", "'x'"),
+    (PEER + 'group = "g"\n', 7, "peer[0].group", "no group has"),
+    (PEER + 'group = "h"\n[group.g]\n', 7, "peer[0].group", "no group has"),
+    ('[group.g]\ngroup = "h"\n[group.h]\ngroup = "g"\n', 5, "group.g.group", "g is of h is of g"),
+    ("[group.g]\nhold_time = 2\n", 5, "group.g.hold_time", "at least 3"),
+    ("[group.g]\nhold_time = 2\n" + PEER + 'group = "g"\n', 5, "group.g.hold_time", "at least 3"),
+    ('[group.g]\naddress = "192.0.2.1"\n', 5, "group.g.address", "no such key"),
+    ('[group.g]\nexport_policy = "x"\n', 5, "group.g.export_policy", "accept, reject"),
+    ("group = 5\n", 4, "speaker.group", "no such key"),
+    ('[group]\ng = "x"\n', 5, "group.g", "is a table"),
+    (PEER + "max_prefixes = true\n", 7, "peer[0].max_prefixes", "a whole number or a table"),
+    (PEER + "max_prefixes = -1\n", 7, "peer[0].max_prefixes", "0 to 4294967295"),
+    (PEER + "max_prefixes = { ipv6-unicast = 5 }\n", 7, "peer[0].max_prefixes", "not one of the peer's families"),
+    (PEER + "max_prefixes = { ipv9 = 5 }\n", 7, "peer[0].max_prefixes", "ipv9"),
+    (PEER + "max_prefixes = { ipv4-unicast = true }\n", 7, "peer[0].max_prefixes.ipv4-unicast", "number"),
+    (PEER + "[peer.max_prefixes.ipv4-unicast]\nwarn_at = 5\n", 7, "peer[0].max_prefixes.ipv4-unicast.limit", "missing"),
+    (
+        PEER + '[peer.max_prefixes.ipv4-unicast]\nlimit = 5\naction = "cry"\n',
+        9,
+        "peer[0].max_prefixes.ipv4-unicast.action",
+        "shut, restart, block, warn",
+    ),
+    (
+        PEER + "max_prefixes = { ipv4-unicast = { limit = 5, x = 1 } }\n",
+        7,
+        "peer[0].max_prefixes.ipv4-unicast.x",
+        "key",
+    ),
+    (PEER + "max_prefixes_out = { ipv4-unicast = -1 }\n", 7, "peer[0].max_prefixes_out.ipv4-unicast", "4294967295"),
+    (PEER + 'cluster_id = "x"\n', 7, "peer[0].cluster_id", "address"),
+    (PEER + 'cluster_id = "::1"\n', 7, "peer[0].cluster_id", "IPv4"),
+    (PEER + 'role = "friend"\n', 7, "peer[0].role", "provider"),
+    (PEER + "speaker_as = 5\n", 7, "peer[0].speaker_as", "no such key"),
+    ("[[listen_for]]\npeer_as = 5\n", 4, "listen_for[0].prefix", "missing"),
+    (LISTEN.replace("peer_as = 64512\n", ""), 4, "listen_for[0].peer_as", "missing"),
+    (LISTEN.replace("64512", '"all"'), 6, "listen_for[0].peer_as", '"any"'),
+    (LISTEN.replace("10.0.0.0", "10.0.0.1"), 5, "listen_for[0].prefix", "host bits"),
+    (LISTEN.replace("10.0.0.0/8", "224.0.0.0/4"), 5, "listen_for[0].prefix", "one host"),
+    (LISTEN + LISTEN, 8, "listen_for[1].prefix", "already"),
+    (LISTEN + "maximum = 0\n", 7, "listen_for[0].maximum", "1 to 100000"),
+    (LISTEN + "passive = false\n", 7, "listen_for[0].passive", "come by themselves"),
+    (LISTEN + "hold_time = 1\n", 7, "listen_for[0].hold_time", "at least 3"),
+    (LISTEN + 'address = "10.0.0.1"\n', 7, "listen_for[0].address", "no such key"),
     (ROUTE + ROUTE, 7, "route[1].prefix", "there already"),
     (ROUTE + "med = -1\n", 6, "route[0].med", "MED"),
     (ROUTE + "as4_path = [1]\n", 6, "route[0].as4_path", "no such key"),
@@ -217,7 +374,19 @@ plain = st.recursive(
     max_leaves=4,
 )
 NAMES = sorted(
-    PeerConfig.names() | {"import_policy", "password_file", "med", "as_path", "prefix", "next_hop", "listen"}
+    PeerConfig.names()
+    | {
+        "peer_as",
+        "maximum",
+        "limit",
+        "import_policy",
+        "password_file",
+        "med",
+        "as_path",
+        "prefix",
+        "next_hop",
+        "listen",
+    }
 )
 
 
@@ -229,25 +398,31 @@ def toml(value: Any) -> str:
     return f'"{value}"' if isinstance(value, str) else repr(value)
 
 
-@given(st.lists(st.tuples(st.sampled_from(["peer", "route"]), st.dictionaries(st.sampled_from(NAMES), plain))))
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["[peer]", "[route]", "[listen_for]", "group.g"]),
+            st.dictionaries(st.sampled_from(NAMES), plain),
+        )
+    )
+)
 @settings(deadline=None)
 def test_any_values_are_settings_or_problems(tables: list[tuple[str, dict[str, Any]]]) -> None:
     text = HEAD
     for name, values in tables:
-        text += f"[[{name}]]\n" + "".join(f"{key} = {toml(value)}\n" for key, value in values.items())
+        text += f"[{name}]\n" + "".join(f"{key} = {toml(value)}\n" for key, value in values.items())
     try:
         parse(text)
     except Problems as error:
         last = text.count("\n")
-        assert all(1 <= problem.line <= last and problem.key and problem.text for problem in error.problems)
+        assert all(1 <= problem.line <= last and problem.text for problem in error.problems)
 
 
 # differences
 
 
 def step(old: str, new: str) -> Difference:
-    before = parse(HEAD + old)
-    return difference(before, parse(HEAD + new, running=before))
+    return step_of(HEAD + old, HEAD + new)
 
 
 POLICY = '[policy.p]\ndefault = "accept"\n'
