@@ -1,6 +1,6 @@
 """pybgp: a BGP speaker for asyncio, in pure Python.
 
-`Speaker` is where to begin. What is not in `__all__` may change without notice.
+`Speaker` is where to begin. What is not in `__all__`, or in that of `pybgp.policy`, may change without notice.
 """
 
 from pybgp.config import PeerConfig
