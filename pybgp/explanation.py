@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pybgp.exchange import Exchange
 from pybgp.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from pybgp.messages.attributes.path_attributes import PathAttributes
+from pybgp.messages.context import CodecContext
+from pybgp.messages.update_writer import AttributesTooLong, encode_reach
 from pybgp.peer import Peer
 from pybgp.prefix import NLRI, Prefix, pack_address
 from pybgp.rib.decision import Step, med
@@ -193,10 +195,11 @@ def _telling(router: Router, peer: Peer, family: Family, nlri: NLRI, verdict: Ve
         return Telling(peer.address, told=False, check="session", reason=why)
     if not exchange.established:
         return Telling(peer.address, told=False, check="session", reason=f"{family} was not negotiated")
-    return _told(router, exchange, nlri, verdict)
+    assert peer.negotiated is not None
+    return _told(router, exchange, peer.negotiated.context, nlri, verdict)
 
 
-def _told(router: Router, exchange: Exchange, nlri: NLRI, verdict: Verdict) -> Telling:
+def _told(router: Router, exchange: Exchange, context: CodecContext, nlri: NLRI, verdict: Verdict) -> Telling:
     """Of a peer with a session for this family."""
     out = exchange.adj_rib_out
     assert out is not None
@@ -205,17 +208,24 @@ def _told(router: Router, exchange: Exchange, nlri: NLRI, verdict: Verdict) -> T
         return _not(peer, path.rejected, ELIGIBILITY)
     if verdict.step is not None:
         return _not(peer, f"not the best path: {verdict.reason}", "decision")
-    why = out.export.reason(path, nlri)
+    answer = out.export.judge(path, nlri)
     held, waits = out.sent.get(nlri), out.waits(nlri)
-    if why is not None:
-        return _not(peer, why, "export rules", pending=waits)
+    if isinstance(answer, str):
+        return _not(peer, answer, "export rules", pending=waits)
     if held is not None and not waits:
         return Telling(peer, told=True, attributes=held)
     if waits:
         return Telling(peer, told=held is not None, pending=True, attributes=held)
     if router.restarting and not path.source.local:
         return _not(peer, "held back until the peers have sent their routes after our restart (RFC 4724)", "restart")
-    return _not(peer, "not sent", "session")
+    try:
+        encode_reach(
+            exchange.family, [nlri], answer, context, [1] if exchange.family in context.add_path_send else None
+        )
+    except AttributesTooLong:
+        longest = context.maximum_length
+        return _not(peer, f"its attributes fit into no message of this session ({longest} octets)", "session")
+    return Telling(peer, told=False, pending=True)  # the work on the table has not come to it yet
 
 
 def _not(peer: str, why: str, check: str, *, pending: bool = False) -> Telling:

@@ -74,8 +74,9 @@ class Filtering:
         if self.within is not None:
             within, inside = self.within.nlri, []
             for start in range(0, len(keys), LOOKED_AT):
+                if start:
+                    yield []
                 inside += [one for one in keys[start : start + LOOKED_AT] if covers(within, one)]
-                yield []
             keys = inside
         if len(keys) <= SORTED:
             keys.sort(key=lambda one: (one[1:], one[0]))

@@ -221,6 +221,29 @@ def test_what_waits_for_a_slow_peer() -> None:
     assert (telling.told, telling.pending) == (True, True), "it holds the old one, and will be told of the new"
 
 
+def test_what_fits_into_no_message() -> None:
+    net = Net()
+    hub, right = net.node(HUB, 64600), net.node(RIGHT, 64601)
+    right.add(hub)
+    hub.add(right, extended_message=False)
+    hub.announce(PREFIX, next_hop=HUB, communities=list(range(1, 1500)))
+    net.run(3)
+    (telling,) = explain(hub.router, PREFIX)[0].told
+    assert (telling.told, telling.pending, telling.check) == (False, False, "session")
+    assert telling.reason == "its attributes fit into no message of this session (4096 octets)"
+
+
+def test_before_the_table_has_been_gone_through() -> None:
+    lab = Lab()
+    policy = rules(match(prefix_in(PREFIX)) >> reject(), default=accept())
+    peer = lab.hub.peer(lab.right)
+    lab.hub.router.change_peer(peer, peer.config, export_policy=policy, now=lab.net.now)
+    lab.announce(lab.left, PREFIX)
+    lab.hub.router.change_peer(peer, peer.config, export_policy=rules(default=accept()), now=lab.net.now)
+    telling = lab.told()[RIGHT]
+    assert (telling.told, telling.pending, telling.reason) == (False, True, "")
+
+
 def test_an_address_is_the_longest_prefix_that_holds_it() -> None:
     lab = Lab(import_policy=rules(match(prefix_in("10.1.0.0/16")) >> reject(), default=accept()))
     lab.announce(lab.left, "10.0.0.0/8", PREFIX, "10.1.2.0/24")
