@@ -37,8 +37,7 @@ class PrefixSet:
         self.name = name
         self.entries = tuple(map(str, entries))
         self._default = (ge, le)
-        # afi -> length of the prefix asked about -> [(length of the entries, their first octets)]
-        self._by_length: dict[int, list[list[tuple[int, set[NLRI]]]]] = {}
+        self._by_length: dict[int, list[_Row]] = {}  # afi -> what to look for, by the length of the prefix asked about
         self._networks: dict[int, dict[int, set[NLRI]]] = {}  # afi -> length -> the entries
         self._exact = True
         for entry in entries:
@@ -74,13 +73,14 @@ class PrefixSet:
         self._exact &= lowest == highest == at
         self._networks.setdefault(afi, {}).setdefault(at, set()).add(prefix.nlri)
         rows = self._by_length.setdefault(afi, [[] for _ in range(_BITS[Afi(afi)] + 1)])
+        stop, mask = 1 + (at + 7) // 8, 0xFF00 >> (at % 8) & 0xFF
         for length in range(lowest, highest + 1):
-            for entry_length, group in rows[length]:
-                if entry_length == at:
-                    group.add(prefix.nlri)
-                    break
-            else:
-                rows[length].append((at, {prefix.nlri}))
+            row = rows[length]
+            group = next((group for end, bits, group in row if (end, bits) == (stop, mask)), None)
+            if group is None:
+                group = set()
+                row.append((stop, mask, group))
+            group.add(prefix.nlri[1:])
 
     def has(self, family: Family, nlri: NLRI) -> bool:
         """Whether one prefix, as its wire octets, is in the set."""
@@ -119,10 +119,19 @@ class PrefixSet:
         return f"<PrefixSet {self.name or len(self.entries)}>"
 
 
-def _in_row(nlri: NLRI, row: list[tuple[int, set[NLRI]]]) -> bool:
+_Row = list[tuple[int, int, set[bytes]]]
+"""For entries of one length: where their octets end in an NLRI, the bits of the last one that count (0: all), and the
+octets, without that of the length."""
+_OCTETS = tuple(bytes((octet,)) for octet in range(256))
+
+
+def _in_row(nlri: NLRI, row: _Row) -> bool:
     # A plain loop: the rows have a few entries, and a generator would cost more than they do.
-    for at, group in row:  # noqa: SIM110
-        if (nlri if at == nlri[0] else shortened(nlri, at)) in group:
+    for stop, mask, group in row:
+        if mask:
+            if nlri[1 : stop - 1] + _OCTETS[nlri[stop - 1] & mask] in group:
+                return True
+        elif nlri[1:stop] in group:
             return True
     return False
 
