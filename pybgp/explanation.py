@@ -17,14 +17,11 @@ from pybgp.messages.update_writer import AttributesTooLong, encode_reach
 from pybgp.peer import Peer
 from pybgp.prefix import NLRI, Prefix, pack_address
 from pybgp.rib.decision import Step, med
-from pybgp.rib.filter import PolicyAnswer, Reason
+from pybgp.rib.filter import ELIGIBILITY, EXPORT_RULES, PolicyAnswer, Reason
 from pybgp.rib.loc_rib import LocRib, Verdict
 from pybgp.rib.lookup import covering
 from pybgp.rib.route import Path
 from pybgp.router import Router
-
-ELIGIBILITY = "eligibility"
-"""The `check` of what nobody can change: loops, the first AS, next hops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +46,7 @@ class PathExplanation:
 
     path            with its `source`, `received` (as the peer sent it) and `attributes` (as import policy made them)
     accepted        neither a check nor import policy rejected it; if they did, `rejected` says why, `check` names
-                    who ("eligibility", "import policy", "prefix limit"), `policy` and `rule` the rule of the policy
+                    who ("eligibility", "import policy"), `rule` which check ("as-loop") or rule of `policy`
     import_policy   what the import policy of now says of it; None for own routes and where a check came first
     selected        the best path, or one of the multipath set
     step, reason    where the decision process eliminated it (None: the best path), in words
@@ -211,7 +208,7 @@ def _told(router: Router, exchange: Exchange, context: CodecContext, nlri: NLRI,
     answer = out.export.judge(path, nlri)
     held, waits = out.sent.get(nlri), out.waits(nlri)
     if isinstance(answer, str):
-        return _not(peer, answer, "export rules", pending=waits)
+        return _not(peer, answer, EXPORT_RULES, pending=waits)
     if held is not None and not waits:
         return Telling(peer, told=True, attributes=held)
     if waits:

@@ -92,7 +92,8 @@ def test_who_was_told_and_who_was_not() -> None:
     assert told[RIGHT].attributes is not None
     assert str(told[RIGHT].attributes.as_path) == "64600 64601"
     assert told[INSIDE].told
-    assert (told[LEFT].told, told[LEFT].check, told[LEFT].reason) == (False, "export rules", "learned from this peer")
+    assert (told[LEFT].told, told[LEFT].check, told[LEFT].rule) == (False, "export rules", "split-horizon")
+    assert told[LEFT].reason == "learned from this peer"
     assert (told[AWAY].told, told[AWAY].check) == (False, "session")
     assert told[AWAY].reason.startswith("no session")
     for telling in lab.told(1).values():
@@ -109,7 +110,7 @@ def test_rules_that_nobody_can_change() -> None:
     lab.announce(lab.left, PREFIX, communities=["no-export"])
     told = lab.told()
     assert told[INSIDE].told
-    assert told[RIGHT].reason == "NO_EXPORT community on an external peer"
+    assert (told[RIGHT].rule, told[RIGHT].reason) == ("no-export", "NO_EXPORT community on an external peer")
     lab.announce(lab.inside, "10.9.0.0/16")
     other = lab.net.node("192.0.2.9", 64600)
     other.add(lab.hub)
@@ -168,7 +169,8 @@ def test_a_check_that_comes_before_policy() -> None:
     lab = Lab()
     lab.announce(lab.left, PREFIX, as_path=[64600])
     (path,) = lab.explain()
-    assert (path.accepted, path.check, path.policy, path.import_policy) == (False, "eligibility", "", None)
+    assert (path.accepted, path.check, path.rule, path.policy) == (False, "eligibility", "as-loop", "")
+    assert path.import_policy is None
     assert "AS loop" in path.rejected
 
 

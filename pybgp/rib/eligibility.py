@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from pybgp.messages.attributes.path_attributes import PathAttributes
 from pybgp.prefix import format_address
+from pybgp.rib.filter import ELIGIBILITY, Reason
 from pybgp.rib.route import Source, address_text
 
 Resolver = Callable[[bytes], int | None]
@@ -39,11 +40,12 @@ class Eligibility:
         if source.local:
             return None
         if attributes.count_as(source.local_as) > self.allow_own_as:
-            return f"AS loop: own AS {source.local_as} is in the AS_PATH {attributes.as_path}"
+            return _why("as-loop", f"AS loop: own AS {source.local_as} is in the AS_PATH {attributes.as_path}")
         if source.internal:
             return self._reflection_loop(attributes)
         if self.enforce_first_as and attributes.neighbor_as != source.asn:
-            return f"first AS of the AS_PATH is {attributes.neighbor_as or 'missing'}, not the peer's {source.asn}"
+            first = attributes.neighbor_as or "missing"
+            return _why("first-as", f"first AS of the AS_PATH is {first}, not the peer's {source.asn}")
         return None
 
     def next_hop(self, source: Source, attributes: PathAttributes) -> tuple[int, str | None]:
@@ -53,23 +55,30 @@ class Eligibility:
         next_hop = attributes.next_hop
         unusable = _unusable(next_hop)
         if unusable is not None:
-            return 0, unusable
+            return 0, _why("next-hop", unusable)
         first = next_hop[:16]
         if first == source.local_address or first in self.addresses:
-            return 0, f"next hop {address_text(next_hop)} is this speaker's own address"
+            return 0, _why("next-hop", f"next hop {address_text(next_hop)} is this speaker's own address")
         if self.resolve is None:
             return 0, None
         cost = self.resolve(next_hop)
-        return (0, f"next hop {address_text(next_hop)} is unreachable") if cost is None else (cost, None)
+        return (
+            (0, _why("next-hop", f"next hop {address_text(next_hop)} is unreachable")) if cost is None else (cost, None)
+        )
 
     def _reflection_loop(self, attributes: PathAttributes) -> str | None:
         if attributes.originator_id == self.bgp_identifier:
-            return "originated by this speaker: its BGP Identifier is the ORIGINATOR_ID"
+            return _why("originator-id", "originated by this speaker: its BGP Identifier is the ORIGINATOR_ID")
         if attributes.cluster_list_length:
             cluster = self.cluster_id or self.bgp_identifier
             if cluster in attributes.cluster_list:
-                return f"reflection loop: own cluster {format_address(cluster.to_bytes(4, 'big'))} in the CLUSTER_LIST"
+                text = format_address(cluster.to_bytes(4, "big"))
+                return _why("cluster-list", f"reflection loop: own cluster {text} in the CLUSTER_LIST")
         return None
+
+
+def _why(rule: str, text: str) -> Reason:
+    return Reason(text, check=ELIGIBILITY, rule=rule)
 
 
 def _unusable(next_hop: bytes) -> str | None:

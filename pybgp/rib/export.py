@@ -17,7 +17,7 @@ from pybgp.messages.attributes.originator_id import ORIGINATOR_ID
 from pybgp.messages.attributes.path_attributes import PathAttributes
 from pybgp.prefix import NLRI
 from pybgp.rib.decision import DEFAULT_LOCAL_PREF
-from pybgp.rib.filter import Filter, Judgement
+from pybgp.rib.filter import EXPORT_RULES, Filter, Judgement, Reason
 from pybgp.rib.route import Path, Source, address_text
 
 CACHE_LIMIT = 1 << 13
@@ -151,30 +151,30 @@ class Export:
     def _forbidden(self, path: Path) -> str | None:
         source, target, attributes = path.source, self.target, path.attributes
         if source is target:
-            return "learned from this peer"
+            return _why("split-horizon", "learned from this peer")
         if not source.local:
             if b"\xff\xff\xff" in attributes.block:  # all three communities begin so
                 communities = attributes.communities
                 if NO_ADVERTISE in communities:
-                    return "NO_ADVERTISE community"
+                    return _why("no-advertise", "NO_ADVERTISE community")
                 if not target.internal and NO_EXPORT in communities:
-                    return "NO_EXPORT community on an external peer"
+                    return _why("no-export", "NO_EXPORT community on an external peer")
                 if not target.internal and NO_EXPORT_SUBCONFED in communities:
-                    return "NO_EXPORT_SUBCONFED community on an external peer"
+                    return _why("no-export-subconfed", "NO_EXPORT_SUBCONFED community on an external peer")
             if source.internal and target.internal:
                 if not (source.route_reflector_client or target.route_reflector_client):
-                    return "learned by iBGP, and neither peer is a route reflector client"
+                    return _why("ibgp", "learned by iBGP, and neither peer is a route reflector client")
                 if _originator(path) == target.bgp_identifier:
-                    return "this peer originated it"
+                    return _why("originator-id", "this peer originated it")
         if self.withhold_peer_as and not target.internal and target.asn in attributes.as_path:
-            return f"the peer's AS {target.asn} is in the AS_PATH"
+            return _why("as-loop", f"the peer's AS {target.asn} is in the AS_PATH")
         return None
 
     def _after(self, path: Path, attributes: PathAttributes) -> Judgement:
         """What comes last whatever policy did."""
         why = self._next_hop_fault(attributes.next_hop)
         if why is not None:
-            return why
+            return _why("next-hop", why)
         source, target = path.source, self.target
         if target.internal:
             if source.internal:  # RFC 4456 section 8
@@ -183,8 +183,8 @@ class Export:
                 attributes = attributes.with_(CLUSTER_LIST, (self.cluster_id, *attributes.cluster_list))
         else:
             # RFC 5065 section 5.3: confederation segments, as an internal peer may send them, stay inside.
-            path = attributes.as_path.without_confederation()
-            attributes = attributes.with_(AS_PATH, path.prepend(target.local_as))
+            outside = attributes.as_path.without_confederation()
+            attributes = attributes.with_(AS_PATH, outside.prepend(target.local_as))
             if attributes.local_pref is not None:
                 attributes = attributes.without(LOCAL_PREF)  # 5.1.5
             if attributes.originator_id is not None:
@@ -207,6 +207,10 @@ class Export:
         if next_hop[:16] == self.target.address:
             return "the next hop is the peer's own address"  # 5.1.3
         return None
+
+
+def _why(rule: str, text: str) -> Reason:
+    return Reason(text, check=EXPORT_RULES, rule=rule)
 
 
 def _originator(path: Path) -> int:

@@ -30,6 +30,12 @@ class Reason(str):
         return made
 
 
+ELIGIBILITY = "eligibility"
+"""The `check` of what rules a path out whatever policy says: loops, the first AS, the next hop."""
+EXPORT_RULES = "export rules"
+"""The `check` of what forbids telling a peer whatever policy says."""
+
+
 Judgement = PathAttributes | str
 """The attributes to go on with, or why the route is rejected, in words (a `Reason`, where a policy says so). Never
 raises: a filter that fails rejects, with the failure as the reason."""
