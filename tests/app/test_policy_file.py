@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pybgp.app.policy_words import ACTIONS, CONDITIONS
 from pybgp.app.reader import Problems
@@ -338,3 +340,43 @@ def test_a_policy_changes_with_the_sets_that_it_uses() -> None:
         ((spec, names),) = difference(before, parse((text + peer).replace(*change))).changed
         assert (spec.config.address, names) == ("192.0.2.2", {"import_policy"})
     assert not difference(before, parse((text + peer).replace("192.0.2.0/24", "192.0.0.0/16"))), "nobody uses it"
+
+
+VALUES = st.recursive(
+    st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats()
+    | st.sampled_from(
+        ["", "*", "65000:*", "1:2:3", "10.0.0.0/8 le 9", "rt:*", "^1_(2|3)*$", "[", "1 * ?", "igp", "none"]
+    )
+    | st.text("ab:1.*-_^$()[]{}/ ", max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["ge", "le", "med", "x"]), inner),
+    max_leaves=4,
+)
+KEYS = sorted({*CONDITIONS, *ACTIONS, "prefix", "ge", "le", "any", "not", "then", "reason", "name"})
+
+
+def toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return f"[{', '.join(map(toml, value))}]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {toml(inner)}" for key, inner in value.items()) + "}"
+    return f'"{value}"' if isinstance(value, str) else repr(value)
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=4), max_size=3))
+@settings(max_examples=200, deadline=None)
+def test_any_values_are_a_policy_or_problems(tables: list[dict[str, Any]]) -> None:
+    text = HEAD
+    for values in tables:
+        text += "[[policy.p.rule]]\n" + "".join(f"{key} = {toml(value)}\n" for key, value in values.items())
+    try:
+        made = parse(text).policies["p"]
+    except Problems as error:
+        last = text.count("\n")
+        assert all(1 <= problem.line <= last and problem.key and problem.text for problem in error.problems)
+    else:
+        assert isinstance(made, Rules)
+        made.decide(route(med=5, communities=["65000:1"], extended_communities=["rt:1:2"]))
