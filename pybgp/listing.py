@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from pybgp.errors import ConfigurationError
 from pybgp.exchange import Exchange
-from pybgp.family import Family
+from pybgp.family import Afi, Family
 from pybgp.messages.attributes.path_attributes import PathAttributes
 from pybgp.peer import Peer
+from pybgp.policy.prefixes import SAFIS_OF_PREFIXES
 from pybgp.prefix import NLRI, Prefix, pack_address
 from pybgp.rib.loc_rib import LocRib
 from pybgp.rib.lookup import covering, covers
@@ -58,10 +59,10 @@ class Filtering:
         known = [rib.family for rib in router.tables]
         if self.family is not None:
             known = [family for family in known if family == self.family]
-        if self.within is not None:
-            known = [family for family in known if family.afi == self.within.family.afi]
-        if self.holding is not None:
-            known = [family for family in known if family.afi == (1 if len(self.holding) == 4 else 2)]
+        if self.within is not None or self.holding is not None:
+            of_address = Afi.IPV4 if len(self.holding or b"") == 4 else Afi.IPV6
+            afi = of_address if self.within is None else self.within.family.afi
+            known = [family for family in known if family.afi == afi and family.safi in SAFIS_OF_PREFIXES]
         return sorted(known)
 
     def keys(self, table: Callable[[], list[NLRI]], has: Callable[[NLRI], bool]) -> Iterator[list[NLRI]]:
