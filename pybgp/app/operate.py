@@ -7,15 +7,12 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
-from pybgp.app import show
+from pybgp.app import policy_check, show
 from pybgp.app.client import Unanswered, ask
-from pybgp.app.run import read_or_say
 from pybgp.app.tables import width
 from pybgp.app.where import socket_path
-from pybgp.policy import policy_name
 
 Subcommands = Any  # what add_subparsers gives has no public name
 
@@ -50,9 +47,7 @@ def add_subcommands(commands: Subcommands) -> None:
     policies = commands.add_parser("policy", help="policies of a file").add_subparsers(
         dest="what", required=True, metavar="WHAT"
     )
-    check = policies.add_parser("check", help="say what is wrong with a speaker's file, or show its policies")
-    check.add_argument("file", type=Path)
-    check.set_defaults(run=_check)
+    policy_check.add_arguments(policies.add_parser("check", help=policy_check.HELP, description=policy_check.HELP))
 
 
 def _command(
@@ -186,21 +181,4 @@ def _show_explanation(arguments: argparse.Namespace, answer: Iterator[dict[str, 
 def _show_done(arguments: argparse.Namespace, answer: Iterator[dict[str, Any]]) -> int:
     document = next(answer)
     _print(arguments, document, lambda: [*document.get("log", []), document["done"]])
-    return 0
-
-
-def _check(arguments: argparse.Namespace) -> int:
-    """Every error of the file with its line, or the policies as they were understood."""
-    settings = read_or_say(arguments.file)
-    if settings is None:
-        return 1
-    for name in sorted(settings.policy_values):
-        policy = settings.policies[name]
-        print(f"policy {policy_name(policy)}")
-        print("\n".join(f"  {line}" for line in str(policy).splitlines()))
-    used = {n for peer in settings.peers.values() for n in (peer.import_policy, peer.export_policy) if n}
-    unused = sorted(settings.policy_values.keys() - used)
-    if unused:
-        print(f"no peer has {', '.join(unused)}")
-    print(f"{arguments.file}: no errors")
     return 0

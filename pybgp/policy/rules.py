@@ -160,8 +160,13 @@ class Rules:
             return Trace(route, (*matched, DEFAULT), DEFAULT, "")
         return Trace(None, (*matched, DEFAULT), DEFAULT, self._no_match)
 
+    @property
+    def labelled(self) -> list[tuple[str, Rule]]:
+        """The rules with their names, or their numbers."""
+        return [(prepared.label, prepared.rule) for prepared in self._prepared]
+
     def __str__(self) -> str:
-        lines = [f"{prepared.label}. {prepared.rule}" for prepared in self._prepared]
+        lines = [f"{label}. {rule}" for label, rule in self.labelled]
         return "\n".join([*lines, f"otherwise: {self.default}"])
 
     def __repr__(self) -> str:

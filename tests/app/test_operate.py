@@ -340,6 +340,31 @@ def test_policy_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "line 6: policy.p.rule[0].prefix" in capsys.readouterr().err
 
 
+def test_policy_check_for_programs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def check(status: int) -> Any:
+        assert main(["policy", "check", str(file), "--json"]) == status
+        document = json.loads(capsys.readouterr().out)
+        VALIDATOR.validate(document)
+        return document["checked"]
+
+    file = tmp_path / "a.toml"
+    assert check(1)["problems"][0]["text"] == "cannot be read: No such file or directory"
+    head = '[speaker]\nlocal_as = 64512\nbgp_identifier = "192.0.2.1"\n'
+    file.write_text(head + "[policy.p]\n[[policy.p.rule]]\nset_med = 5\n[[policy.p.rule]]\nmed = -1\n")
+    assert check(1)["problems"][0] == {
+        "line": 8,
+        "key": "policy.p.rule[1].med",
+        "text": "must be a number from 0 to 4294967295, not -1",
+    }
+    file.write_text(head + "[policy.p]\n[[policy.p.rule]]\nset_med = 5\n")
+    assert check(0) == {
+        "file": str(file),
+        "problems": [],
+        "policies": [{"name": "p", "rules": [{"name": "1", "text": "any route: set med 5"}], "default": "reject"}],
+        "unused": ["p"],
+    }
+
+
 # --- text ---
 
 
