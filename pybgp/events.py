@@ -38,7 +38,17 @@ class PeerEvent:
     detail: str = ""
 
     def __str__(self) -> str:
+        """One line of printable characters, whatever the peer has put into a text of its own."""
         parts = [self.peer or "speaker", self.kind]
         if self.family is not None:
             parts.append(str(self.family))
-        return " ".join(parts) + (f": {self.reason}" if self.reason else "")
+        return printable(" ".join(parts) + (f": {self.reason}" if self.reason else ""))
+
+
+def printable(text: object) -> str:
+    """With escapes for what is no printable character: texts of others (hostnames, shutdown communications) can
+    neither begin a line of a log nor move the cursor of a terminal."""
+    shown = str(text)
+    if shown.isprintable():
+        return shown
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in shown)

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from pybgp.app.tables import duration, pairs, printable, table, wrapped
+from pybgp.app.tables import duration, pairs, table, wrapped
+from pybgp.events import printable
 
 Document = Mapping[str, Any]
 MARKS = "Marks: > best  = selected with it  ! rejected  s stale (kept while its peer restarts)"

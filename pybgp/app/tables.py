@@ -7,6 +7,8 @@ import sys
 import textwrap
 from collections.abc import Iterable, Sequence
 
+from pybgp.events import printable
+
 NARROWEST, WIDEST_ASSUMED = 60, 80
 
 
@@ -15,11 +17,6 @@ def width() -> int:
     if not sys.stdout.isatty():
         return WIDEST_ASSUMED
     return max(NARROWEST, shutil.get_terminal_size((WIDEST_ASSUMED, 24)).columns)
-
-
-def printable(text: object) -> str:
-    """With escapes for what is no printable character."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in str(text))
 
 
 def duration(seconds: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -70,6 +71,7 @@ class Program:
 async def start(file: Path, *options: str) -> Program:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "pybgp", "run", str(file), *options),
+        env={**os.environ, "PYBGP_SOCKET": "none"},  # but where the file names one
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

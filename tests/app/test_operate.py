@@ -19,8 +19,9 @@ from pybgp import ControlSocket, Speaker
 from pybgp.app import show
 from pybgp.app.cli import main
 from pybgp.app.desk import PEERS_A_LINE, ROUTES_A_LINE, Desk, Reloaded
-from pybgp.app.tables import duration, printable, table
+from pybgp.app.tables import duration, table
 from pybgp.app.where import socket_path
+from pybgp.events import PeerEvent, printable
 from pybgp.policy import accept, match, prefix_in, reject, rules
 from tests.app.program import running, start
 from tests.app.schema import FOLDER
@@ -380,6 +381,7 @@ def test_durations(seconds: float, words: str) -> None:
 @given(st.text(max_size=30))
 def test_what_others_say_cannot_move_the_cursor(text: str) -> None:
     assert printable(text).isprintable()
+    assert str(PeerEvent("down", "192.0.2.1", f"the peer said: {text}")).isprintable()
     assert all(line.isprintable() for line in table([(text, 1), ("x", text)], right=(1,)))
     peer = {
         "address": "192.0.2.1",

@@ -59,7 +59,7 @@ async def neighbour(at: str, other: str) -> AsyncIterator[Speaker]:
 async def process(path: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     """`pybgp run` on a file, ended in any case."""
     running = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "pybgp", "run", str(path), stderr=asyncio.subprocess.PIPE
+        *(sys.executable, "-m", "pybgp", "run", str(path), "--socket", "none"), stderr=asyncio.subprocess.PIPE
     )
     try:
         yield running
