@@ -20,7 +20,8 @@ from pybgp.messages.attributes import ROW_NAMED
 from pybgp.prefix import Prefix
 
 PAGE = (Path(__file__).parents[2] / "docs" / "run.md").read_text()
-SECTIONS: dict[str, str] = dict(re.findall(r"^## \[+([a-z_.A-Z]+)\]+\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
+_SECTION = re.compile(r"^## \[+([a-z_.A-Z]+)\]+\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+SECTIONS: dict[str, str] = dict(_SECTION.findall(PAGE))
 HEAD = '[speaker]\nlocal_as = 64512\nbgp_identifier = "192.0.2.1"\n'
 PEER = '[[peer]]\naddress = "192.0.2.2"\npeer_as = 64512\n'
 ROUTE = '[[route]]\nprefix = "10.0.0.0/8"\n'
