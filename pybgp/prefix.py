@@ -6,13 +6,16 @@ zero (RFC 4271, section 4.3). Equality of prefixes is then equality of bytes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import total_ordering
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 
-from pybgp.family import IPV4_UNICAST, IPV6_UNICAST, Afi, Family
+from pybgp.family import IPV4_UNICAST, IPV6_UNICAST, Afi, Family, Safi
 
 NLRI = bytes
+IP_PREFIXES = frozenset((Safi.UNICAST, Safi.MULTICAST, Safi.LABELED_UNICAST))
+"""The families of IPv4 and IPv6 whose destinations are prefixes."""
 
 
 def pack_address(text: str) -> bytes:
@@ -37,12 +40,34 @@ def format_address(raw: bytes) -> str:
     raise ValueError(f"an address has 4 or 16 octets, not {len(raw)}")
 
 
+_FORMS: dict[Family, tuple[Callable[[NLRI], str], Callable[[str], NLRI]]] = {}
+
+
+def write_as(family: Family, show: Callable[[NLRI], str], read: Callable[[str], NLRI]) -> None:
+    """How destinations of a family are written that are no IP prefixes; `read` raises ValueError."""
+    _FORMS[family] = show, read
+
+
 def format_nlri(family: Family, nlri: NLRI) -> str:
-    """Text of a destination of a unicast-like family, such as "10.65.0.2/32". Raises ValueError."""
+    """Text of a destination: "10.65.0.2/32", or as its family writes it. Raises ValueError."""
+    form = _FORMS.get(family)
+    if form is not None:
+        return form[0](nlri)
     width = _width(family)
     if not nlri or nlri[0] > 8 * width or len(nlri) != 1 + (nlri[0] + 7) // 8:
         raise ValueError(f"{nlri.hex()} is no destination of {family}")
     return f"{format_address(nlri[1:].ljust(width, bytes(1)))}/{nlri[0]}"
+
+
+def read_nlri(family: Family, text: str) -> NLRI:
+    """The destination of a family that `format_nlri` shows so. Raises ValueError."""
+    form = _FORMS.get(family)
+    if form is not None:
+        return form[1](text)
+    found, nlri = parse_nlri(text)
+    if found.afi != family.afi or family.safi not in IP_PREFIXES:
+        raise ValueError(f"{text} is no destination of {family}")
+    return nlri
 
 
 def parse_nlri(text: str) -> tuple[Family, NLRI]:
@@ -65,19 +90,21 @@ def parse_nlri(text: str) -> tuple[Family, NLRI]:
 
 
 def _width(family: Family) -> int:
-    if family.afi == Afi.IPV4:
-        return 4
-    if family.afi == Afi.IPV6:
-        return 16
+    if family.safi in IP_PREFIXES:
+        if family.afi == Afi.IPV4:
+            return 4
+        if family.afi == Afi.IPV6:
+            return 16
     raise ValueError(f"{family} has no IP prefixes")
 
 
 @total_ordering
 class Prefix:
-    """One IPv4 or IPv6 destination: immutable, hashable, ordered by family, address and length.
+    """One destination, mostly an IPv4 or IPv6 prefix: immutable, hashable, ordered by family, address and length.
 
-    Made from text, from another Prefix or from a netaddr.IPNetwork; raises ValueError for anything else, for a bad
-    length and for host bits that are set.
+    Made from text, from another Prefix or from a netaddr.IPNetwork, which makes one of unicast; raises ValueError for
+    anything else, for a bad length and for host bits that are set. `read` makes one of any family. What is no IP
+    prefix (a flow specification) has no `length`, `address` and `network`, and holds itself alone.
     """
 
     __slots__ = ("family", "nlri")
@@ -99,6 +126,11 @@ class Prefix:
         object.__setattr__(made, "family", family)
         object.__setattr__(made, "nlri", nlri)
         return made
+
+    @classmethod
+    def read(cls, family: Family, text: str) -> Prefix:
+        """From the text of a destination of any family, as `str()` gives it. Raises ValueError."""
+        return cls.of(family, read_nlri(family, text))
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a Prefix does not change: {name}")
@@ -124,7 +156,9 @@ class Prefix:
         """Whether `other` is this prefix or lies inside it. Raises ValueError where it is no prefix."""
         if not isinstance(other, Prefix):
             other = Prefix(other)
-        if self.family != other.family or other.length < self.length:
+        if self == other:
+            return True
+        if self.family != other.family or self.family.safi not in IP_PREFIXES or other.length < self.length:
             return False
         shift = 8 * _width(self.family) - self.length
         return self.address >> shift == other.address >> shift
@@ -137,7 +171,12 @@ class Prefix:
     def __lt__(self, other: Prefix) -> bool:
         if not isinstance(other, Prefix):
             return NotImplemented
-        return (self.family, self.address, self.length) < (other.family, other.address, other.length)
+        return self._order() < other._order()
+
+    def _order(self) -> tuple[Family, int, int, NLRI]:
+        if self.family.safi in IP_PREFIXES:
+            return self.family, self.address, self.length, b""
+        return self.family, 0, 0, self.nlri
 
     def __hash__(self) -> int:
         return hash((self.family, self.nlri))

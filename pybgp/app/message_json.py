@@ -9,15 +9,15 @@ from typing import Any
 
 from pybgp.app.plain import fields_from_plain, fields_to_plain
 from pybgp.errors import ProtocolError
-from pybgp.family import IPV4_UNICAST, Family
+from pybgp.family import Family
 from pybgp.messages import CodecContext, Keepalive, Message, Notification, Open, RouteRefresh, Update, decode_message
 from pybgp.messages.attributes import ROW_NAMED, ROW_OF
 from pybgp.messages.attributes.base import Attribute, Flag, Malformed, RawAttribute
 from pybgp.messages.attributes.path_attributes import AttributePool
 from pybgp.messages.capabilities import CAPABILITIES, Capability, UnknownCapability
 from pybgp.messages.framing import MessageType
-from pybgp.messages.nlri import CODEC_OF
 from pybgp.messages.nlri.base import nlri_from_json, nlri_to_json
+from pybgp.messages.nlri.unicast import IPV4
 from pybgp.messages.open import decode_open, encode_open
 from pybgp.messages.update import update_body
 from pybgp.prefix import format_address, pack_address
@@ -197,7 +197,7 @@ def _notification_to_json(message: Notification) -> dict[str, Any]:
 
 
 def _update_to_json(update: Update) -> dict[str, Any]:
-    codec, add_path = CODEC_OF[IPV4_UNICAST], update.add_path
+    add_path = update.add_path
     result: dict[str, Any] = {
         "type": "update",
         "outcome": outcome_name(update),
@@ -210,9 +210,9 @@ def _update_to_json(update: Update) -> dict[str, Any]:
             }
             for fault in update.faults
         ],
-        "withdrawn": nlri_to_json(codec, update.withdrawn, add_path),
+        "withdrawn": nlri_to_json(IPV4, update.withdrawn, add_path),
         "attributes": [_attribute_to_json(raw, update.context) for raw in update.attributes],
-        "nlri": nlri_to_json(codec, update.nlri, add_path),
+        "nlri": nlri_to_json(IPV4, update.nlri, add_path),
     }
     if update.remainder:
         result["remainder"] = update.remainder.hex()
@@ -291,9 +291,9 @@ def _update_from_json(value: dict[str, Any], context: CodecContext) -> Update:
     if not isinstance(listed, list):
         raise ValueError(f"attributes is a list, not {listed!r}")
     body = update_body(
-        nlri_from_json(IPV4_UNICAST, value.get("withdrawn", [])),
+        nlri_from_json(IPV4, value.get("withdrawn", [])),
         [_attribute_from_json(item, context) for item in listed],
-        nlri_from_json(IPV4_UNICAST, value.get("nlri", [])),
+        nlri_from_json(IPV4, value.get("nlri", [])),
         _octets(value, "remainder", ""),
     )
     try:

@@ -18,6 +18,7 @@ from pybgp.family import IPV4_UNICAST, Family
 from pybgp.messages.attributes.as_path import AS_PATH
 from pybgp.messages.attributes.base import Fault, Outcome, RawAttribute
 from pybgp.messages.attributes.codec import Block, decode_block, error_of, name_of, path_attributes, split_block
+from pybgp.messages.attributes.labelled import LabelledAttributes
 from pybgp.messages.attributes.local_pref import LOCAL_PREF
 from pybgp.messages.attributes.mp_reach import MP_REACH, MpReach
 from pybgp.messages.attributes.mp_unreach import MP_UNREACH, MpUnreach
@@ -26,8 +27,8 @@ from pybgp.messages.attributes.origin import ORIGIN
 from pybgp.messages.attributes.path_attributes import AttributePool, PathAttributes
 from pybgp.messages.attributes.quick import quick_decoder
 from pybgp.messages.context import CodecContext
-from pybgp.messages.nlri import CODEC_OF
-from pybgp.messages.nlri.base import InvalidNlri, NlriCodec
+from pybgp.messages.nlri import CODEC_OF, codec_of
+from pybgp.messages.nlri.base import InvalidNlri, NlriCodec, cut_announced
 from pybgp.messages.nlri.unicast import IPV4
 from pybgp.prefix import NLRI
 
@@ -53,7 +54,12 @@ END_OF_RIB = Unreach(IPV4_UNICAST, [])
 
 _WITHDRAW = Outcome.TREAT_AS_WITHDRAW
 _MP_REACH = MP_REACH.code
-_CODEC_OF_OCTETS = {family.afi.to_bytes(2, "big") + bytes((family.safi,)): codec for family, codec in CODEC_OF.items()}
+# Families on the quick way: their destinations come alone, and have a next hop.
+_CODEC_OF_OCTETS = {
+    family.afi.to_bytes(2, "big") + bytes((family.safi,)): (codec, codec.next_hop_lengths)
+    for family, codec in CODEC_OF.items()
+    if codec.labels is None and codec.next_hop_lengths is not None
+}
 _MP_CODES = frozenset({MP_REACH.code, MP_UNREACH.code})
 
 
@@ -211,13 +217,16 @@ def _quick_multiprotocol(octets: bytes, context: CodecContext, pool: AttributePo
         stop = 3 + octets[2]
     else:
         return None
-    codec = _CODEC_OF_OCTETS.get(octets[value : value + 3])
-    if codec is None or codec.family not in context.families:
+    row = _CODEC_OF_OCTETS.get(octets[value : value + 3])
+    if row is None:
+        return None
+    codec, lengths = row
+    if codec.family not in context.families:
         return None
     length = octets[value + 3]
     first = value + 5 + length
     # An attribute over the end, without NLRI, or with another next hop is the exact way's.
-    if not first < stop <= size or length not in codec.next_hop_lengths:
+    if not first < stop <= size or length not in lengths:
         return None
     known = pool.decoded_multiprotocol(context)
     key = octets[value + 3 : first - 1] + octets[stop:]
@@ -262,13 +271,13 @@ def _decode_exactly(
     block = decode_block(octets, context)
     faults = block.faults
     unreach: list[Unreach] = []
-    reach: list[tuple[Family, bytes | None, list[NLRI], list[int] | None]] = []
+    reach: list[tuple[Family, bytes | None, list[NLRI], list[int] | None, bytes | None]] = []
     if (withdrawn_end > 2 or len(body) == 4) and _negotiated(IPV4_UNICAST, context, 0, faults):
         unreach += _unreach(body[2:withdrawn_end], context)
     if MP_UNREACH.code in block.good:
         gone = MP_UNREACH.decode(block.good[MP_UNREACH.code][1], context)
         if _negotiated(gone.family, context, MP_UNREACH.code, faults):
-            unreach.append(Unreach(gone.family, *_cut_multiprotocol(gone, MP_UNREACH.code, block, context)))
+            unreach.append(Unreach(gone.family, *_cut_multiprotocol(gone, block, context)[0][:2]))
     announces = bool(field)
     if MP_REACH.code in block.good:
         new = MP_REACH.decode(block.good[MP_REACH.code][1], context)
@@ -277,16 +286,16 @@ def _decode_exactly(
             # RFC 4760 section 3: a NEXT_HOP without NLRI of its own is to be ignored.
             faults[:] = [f for f in faults if f.attribute != NEXT_HOP.code or f.outcome < _WITHDRAW]
         if _negotiated(new.family, context, MP_REACH.code, faults):
-            keys, path_ids = _cut_multiprotocol(new, MP_REACH.code, block, context)
-            if keys:
-                reach.append((new.family, new.next_hop, keys, path_ids))
+            next_hop = new.next_hop if codec_of(new.family).has_next_hop else b""
+            parts = _cut_multiprotocol(new, block, context)
+            reach += [(new.family, next_hop, keys, path_ids, stack) for keys, path_ids, stack in parts]
     if field and _negotiated(IPV4_UNICAST, context, 0, faults):
-        reach.append((IPV4_UNICAST, None, *_cut(IPV4, field, context, "NLRI")))
+        reach.append((IPV4_UNICAST, None, *_cut(IPV4, field, context, "NLRI"), None))
     if announces:
         _demand_mandatory(block, context, bool(field))
     attributes = _attributes_after_faults(block, announces)
     if attributes is None:
-        unreach += [Unreach(family, keys, path_ids) for family, _next_hop, keys, path_ids in reach]
+        unreach += [Unreach(family, keys, path_ids) for family, _next_hop, keys, path_ids, _stack in reach]
         return Update(body, context, (), tuple(unreach), tuple(faults))
     if announces and not faults and block.present.isdisjoint(_MP_CODES):
         pool.remember(pool.decoded(context), octets, attributes)
@@ -294,16 +303,22 @@ def _decode_exactly(
         Reach(
             family,
             keys,
-            attributes if next_hop is None else pool.intern(attributes.with_next_hop(next_hop)),
+            attributes if next_hop is None else pool.intern(_multiprotocol(attributes, next_hop, stack)),
             path_ids,
         )
-        for family, next_hop, keys, path_ids in reach
+        for family, next_hop, keys, path_ids, stack in reach
     )
     return Update(body, context, announced, tuple(unreach), tuple(faults))
 
 
+def _multiprotocol(attributes: PathAttributes, next_hop: bytes, stack: bytes | None) -> PathAttributes:
+    """The attributes of what MP_REACH_NLRI announces."""
+    attributes = attributes.with_raw_next_hop(next_hop)
+    return attributes if stack is None else LabelledAttributes.of(attributes, stack)
+
+
 def _negotiated(family: Family, context: CodecContext, code: int, faults: list[Fault]) -> bool:
-    if family in context.families and family in CODEC_OF:
+    if family in context.families:
         return True
     # RFC 4760 section 7 lets a speaker "ignore all the subsequent routes with that AFI/SAFI", RFC 7606's AFI/SAFI
     # disable.  Nothing of such a family is ever taken, so leaving this out is all that there is to do.
@@ -313,23 +328,25 @@ def _negotiated(family: Family, context: CodecContext, code: int, faults: list[F
 
 
 def _cut_multiprotocol(
-    value: MpReach | MpUnreach, code: int, block: Block, context: CodecContext
-) -> tuple[list[NLRI], list[int] | None]:
-    """The keys and path identifiers of an MP attribute, after a look at its next hop."""
+    value: MpReach | MpUnreach, block: Block, context: CodecContext
+) -> list[tuple[list[NLRI], list[int] | None, bytes | None]]:
+    """The keys, path identifiers and label stack of an MP attribute, after a look at its next hop: of MP_REACH_NLRI
+    an entry for each run with the same labels, of MP_UNREACH_NLRI one."""
     family = value.family
-    codec = CODEC_OF[family]
+    codec = codec_of(family)
+    # The octets of a family without a row are kept as they are.
+    add_path = family in context.add_path_receive and family in CODEC_OF
     try:
         if isinstance(value, MpReach):
-            lengths = codec.next_hop_lengths
-            if family in context.extended_next_hop:
-                lengths |= codec.extended_next_hop_lengths
-            if len(value.next_hop) not in lengths:
+            if not codec.allows_next_hop(len(value.next_hop), extended=family in context.extended_next_hop):
                 raise InvalidNlri(f"a next hop of {len(value.next_hop)} octets for {family}")
-        if family in context.add_path_receive:
-            return codec.cut_add_path(value.nlri) if value.nlri else ([], [])
-        return codec.cut(value.nlri) if value.nlri else [], None
+            return cut_announced(codec, value.nlri, add_path)
+        if add_path:
+            return [(*(codec.cut_add_path(value.nlri) if value.nlri else ([], [])), None)]
+        return [(codec.cut(value.nlri) if value.nlri else [], None, None)]
     except InvalidNlri as error:
         # RFC 7606 5.3 and 7.11; RFC 4760 section 7 names the error.
+        code = (MP_REACH if isinstance(value, MpReach) else MP_UNREACH).code
         flags, octets = block.good[code]
         reason = f"{name_of(code)}: {error}"
         raise error_of(OptionalAttributeError, RawAttribute(flags, code, octets).encode(), reason) from None

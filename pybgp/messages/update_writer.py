@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from pybgp.family import IPV4_UNICAST, Family
+from pybgp.messages.attributes.labelled import LabelledAttributes
 from pybgp.messages.attributes.mp_reach import MP_REACH, mp_reach_head
 from pybgp.messages.attributes.mp_unreach import MP_UNREACH
 from pybgp.messages.attributes.path_attributes import PathAttributes
 from pybgp.messages.context import CodecContext
-from pybgp.messages.nlri import CODEC_OF
+from pybgp.messages.nlri import CODEC_OF, codec_of
 from pybgp.messages.nlri.base import join_add_path
+from pybgp.messages.nlri.labels import WITHDRAWN
 from pybgp.prefix import NLRI
 
 _MARKER = b"\xff" * 16
@@ -36,19 +38,27 @@ def encode_reach(
 
     IPv4 unicast goes into the NLRI field with NEXT_HOP, and into MP_REACH_NLRI where its next hop has 16 or 32
     octets (RFC 8950); every other family goes into MP_REACH_NLRI, which is put first (RFC 7606 5.1).
-    `path_ids` must be given just where `context.add_path_send` has the family.
+    `path_ids` must be given just where `context.add_path_send` has the family; `attributes` are a
+    `LabelledAttributes` just where the family has labels, which all of `nlri` get.
     Raises AttributesTooLong, and ValueError for a next hop that the family cannot have on this session or for
-    path identifiers that do not fit the session.
+    path identifiers or labels that do not fit it.
     """
+    codec = codec_of(family)
+    if codec.labels is not None:
+        if not isinstance(attributes, LabelledAttributes):
+            raise ValueError(f"{family} needs a label")
+        join, stack = codec.labels.join, attributes.stack
+        nlri = [join(key, stack) for key in nlri]
     keys = _keys(family, nlri, context, path_ids)
     at = 0 if path_ids is None else 4
-    next_hop = attributes.next_hop
+    next_hop = attributes.next_hop if codec.has_next_hop else b""
     if family == IPV4_UNICAST and len(next_hop) == 4:
         block = attributes.encoded(four_octet_as=context.four_octet_as, classic=True)
         room = context.maximum_length - _OVERHEAD - len(block)
         head = b"\0\0" + len(block).to_bytes(2, "big") + block if len(block) <= 0xFFFF else b""
         return [_message(head + part) for part in _parts(keys, room, at)]
-    _check_next_hop(family, next_hop, context)
+    if not codec.allows_next_hop(len(next_hop), extended=family in context.extended_next_hop):
+        raise ValueError(f"{family} on this session cannot have a next hop of {len(next_hop)} octets")
     block = attributes.encoded(four_octet_as=context.four_octet_as, classic=False)
     head = mp_reach_head(family, next_hop) + b"\0"
     room = context.maximum_length - _OVERHEAD - _MP_OVERHEAD - len(head) - len(block)
@@ -59,6 +69,9 @@ def encode_unreach(
     family: Family, nlri: Sequence[NLRI], context: CodecContext, path_ids: Sequence[int] | None = None
 ) -> list[bytes]:
     """Whole UPDATE messages that withdraw `nlri`; raises ValueError as `encode_reach` for path identifiers."""
+    labels = codec_of(family).labels
+    if labels is not None:
+        nlri = [labels.join(key, WITHDRAWN) for key in nlri]
     keys = _keys(family, nlri, context, path_ids)
     at = 0 if path_ids is None else 4
     room = context.maximum_length - _OVERHEAD
@@ -80,21 +93,11 @@ def encode_end_of_rib(family: Family, _context: CodecContext) -> bytes:
 def _keys(
     family: Family, nlri: Sequence[NLRI], context: CodecContext, path_ids: Sequence[int] | None
 ) -> Sequence[bytes]:
-    if (family in context.add_path_send) != (path_ids is not None):
+    # The octets of a family without a row have everything in them.
+    if (family in context.add_path_send and family in CODEC_OF) != (path_ids is not None):
         must = "needs" if path_ids is None else "has no"
         raise ValueError(f"{family} on this session {must} path identifiers")
     return nlri if path_ids is None else join_add_path(nlri, path_ids)
-
-
-def _check_next_hop(family: Family, next_hop: bytes, context: CodecContext) -> None:
-    codec = CODEC_OF.get(family)
-    if codec is None:
-        raise ValueError(f"there is no codec for {family}")
-    lengths = codec.next_hop_lengths
-    if family in context.extended_next_hop:
-        lengths |= codec.extended_next_hop_lengths
-    if len(next_hop) not in lengths:
-        raise ValueError(f"{family} on this session cannot have a next hop of {len(next_hop)} octets")
 
 
 def _parts(keys: Sequence[bytes], room: int, at: int) -> list[bytes]:

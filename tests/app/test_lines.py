@@ -222,7 +222,7 @@ UPDATE = {"type": "update", "withdrawn": [], "nlri": []}
         ({**UPDATE, "attributes": [{"code": 99}]}, "flags"),
         ({**UPDATE, "attributes": [{"code": 99, "flags": ["optional"]}]}, "neither a value nor octets"),
         ({**UPDATE, "attributes": [{"name": "as_path", "flags": ["transitive"], "octets": "00" * 256}]}, "0x10"),
-        ({**UPDATE, "attributes": [], "nlri": ["2001:db8::/32"]}, "no prefix of ipv4"),
+        ({**UPDATE, "attributes": [], "nlri": ["2001:db8::/32"]}, "no destination of ipv4-unicast"),
         ({"error": {}}, '"type"'),
         ({"type": "update", "error": {}}, "is an error"),
         ([], "is an object"),

@@ -183,7 +183,7 @@ def test_from_json_says_what_is_wrong(row: Attribute[Any], value: object) -> Non
         (AGGREGATOR, {"asn": 1, "address": "::1"}, "IPv4"),
         (COMMUNITIES, ["65536:1"], "65535"),
         (COMMUNITIES, "65000:1", "list"),
-        (EXTENDED_COMMUNITIES, ["rt:65536:1"], "extended community"),
+        (EXTENDED_COMMUNITIES, ["rt:65536:65536"], "extended community"),
         (LARGE_COMMUNITIES, ["1:2"], "large community"),
         (LARGE_COMMUNITIES, ["1:2:4294967296"], "4294967295"),
         (CLUSTER_LIST, ["::1"], "cluster"),

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pybgp.family import IPV4_UNICAST, IPV6_UNICAST
-from pybgp.messages.nlri import FAMILIES
+from pybgp.family import IPV6_UNICAST
 from pybgp.messages.nlri.base import InvalidNlri, NlriCodec, join_add_path, nlri_from_json, nlri_to_json
 from pybgp.messages.nlri.unicast import IPV4, IPV6
 from pybgp.prefix import NLRI, parse_nlri
 from tests.strategies import nlri_lists
 
-codecs = st.sampled_from(FAMILIES)
+MAXIMUM = {IPV4: 32, IPV6: 128}
+codecs = st.sampled_from((IPV4, IPV6))
 
 
 def slow_cut(field: bytes, maximum: int) -> list[NLRI]:
@@ -56,11 +56,11 @@ def entries(maximum: int) -> st.SearchStrategy[bytes]:
 @given(st.data())
 def test_any_field_is_cut_as_the_slow_way_does_it(data: st.DataObject) -> None:
     codec = data.draw(codecs)
-    field = b"".join(data.draw(st.lists(entries(codec.maximum), min_size=1, max_size=40)))
+    field = b"".join(data.draw(st.lists(entries(MAXIMUM[codec]), min_size=1, max_size=40)))
     if not field:
         return
     try:
-        expected = slow_cut(field, codec.maximum)
+        expected = slow_cut(field, MAXIMUM[codec])
     except InvalidNlri:
         with pytest.raises(InvalidNlri):
             codec.cut(field)
@@ -80,15 +80,15 @@ def test_random_octets_with_path_identifiers(codec: NlriCodec, field: bytes) -> 
     assert all(codec.cut(key) == [key] for key in keys)
 
 
-@pytest.mark.parametrize("codec", FAMILIES, ids=lambda codec: str(codec.family))
+@pytest.mark.parametrize("codec", [IPV4, IPV6], ids=lambda codec: str(codec.family))
 def test_every_length(codec: NlriCodec) -> None:
-    for length in range(codec.maximum + 1):
+    for length in range(MAXIMUM[codec] + 1):
         ones = b"\xff" * -(-length // 8)
-        canonical = slow_cut(bytes((length,)) + ones, codec.maximum)
+        canonical = slow_cut(bytes((length,)) + ones, MAXIMUM[codec])
         for repeats in (1, 2, 100):
             assert codec.cut((bytes((length,)) + ones) * repeats) == canonical * repeats
             assert codec.cut(canonical[0] * repeats) == canonical * repeats
-    for length in range(codec.maximum + 1, 256):
+    for length in range(MAXIMUM[codec] + 1, 256):
         with pytest.raises(InvalidNlri, match=str(length)):
             codec.cut(bytes((length,)) + bytes(40))
 
@@ -151,7 +151,7 @@ def test_json_form() -> None:
 @settings(max_examples=150, deadline=None)
 @given(codecs, st.booleans(), st.one_of(st.binary(max_size=20), st.lists(entries(32), max_size=5).map(b"".join)))
 def test_json_gives_the_same_octets(codec: NlriCodec, add_path: bool, field: bytes) -> None:
-    assert nlri_from_json(codec.family, nlri_to_json(codec, field, add_path)) == field
+    assert nlri_from_json(codec, nlri_to_json(codec, field, add_path)) == field
 
 
 @pytest.mark.parametrize(
@@ -160,11 +160,11 @@ def test_json_gives_the_same_octets(codec: NlriCodec, add_path: bool, field: byt
 )
 def test_json_that_is_wrong(value: object) -> None:
     with pytest.raises(ValueError, match=r"."):
-        nlri_from_json(IPV4_UNICAST, value)
+        nlri_from_json(IPV4, value)
 
 
 def test_next_hop_lengths() -> None:
-    assert IPV4.next_hop_lengths == {4}
+    assert IPV4.next_hop_lengths == frozenset({4})
     assert IPV4.extended_next_hop_lengths == {16, 32}  # RFC 8950 section 3
-    assert IPV6.next_hop_lengths == {16, 32}  # RFC 2545 section 3
+    assert IPV6.next_hop_lengths == frozenset({16, 32})  # RFC 2545 section 3
     assert IPV6.family == IPV6_UNICAST

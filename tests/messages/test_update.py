@@ -184,11 +184,11 @@ def test_a_family_that_was_not_negotiated_is_left_out() -> None:
 
 
 def test_an_unknown_family_keeps_its_octets() -> None:
-    """Whatever is negotiated: there is no codec for it, so nothing is read of it."""
+    """There is no row for it: the field is one thing, octet by octet."""
     context = replace(IBGP, families=BOTH | {Family(25, 70)})
     update = decode("800f05 0019 46 ffff", context=context)
-    assert update.unreach == ()
-    assert update.outcome is Outcome.AFI_SAFI_DISABLE
+    assert update.unreach == (Unreach(Family(25, 70), [b"\xff\xff"]),)
+    assert update.outcome is Outcome.OK
     (raw,) = update.attributes
     assert raw == RawAttribute(0x80, 15, bytes.fromhex("001946ffff"))
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from pybgp.family import Family
 from pybgp.messages.attributes.base import OPTIONAL_NON_TRANSITIVE, Attribute, Malformed, Outcome, unsigned
 from pybgp.messages.context import CodecContext
-from pybgp.messages.nlri import CODEC_OF
+from pybgp.messages.nlri import CODEC_OF, codec_of
 from pybgp.messages.nlri.base import nlri_from_json, nlri_to_json
 from pybgp.prefix import format_address, pack_address
 
@@ -89,7 +89,7 @@ def _from_json(value: object) -> MpReach:
     return MpReach(
         family=family,
         next_hop=raw,
-        nlri=nlri_from_json(family, value["nlri"]),
+        nlri=nlri_from_json(codec_of(family), value["nlri"]),
         reserved=unsigned(value.get("reserved", 0), "the reserved octet", 0xFF),
     )
 

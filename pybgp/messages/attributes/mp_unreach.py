@@ -6,7 +6,7 @@ from pybgp.family import Family
 from pybgp.messages.attributes.base import OPTIONAL_NON_TRANSITIVE, Attribute, Malformed, Outcome
 from pybgp.messages.attributes.mp_reach import family_from_json, family_to_json
 from pybgp.messages.context import CodecContext
-from pybgp.messages.nlri import CODEC_OF
+from pybgp.messages.nlri import CODEC_OF, codec_of
 from pybgp.messages.nlri.base import nlri_from_json, nlri_to_json
 
 
@@ -30,7 +30,7 @@ def _encode(value: MpUnreach, _context: CodecContext) -> bytes:
 
 
 def _to_json(value: MpUnreach) -> object:
-    nlri = nlri_to_json(CODEC_OF.get(value.family), value.nlri, value.add_path)
+    nlri = nlri_to_json(CODEC_OF.get(value.family), value.nlri, value.add_path, withdrawn=True)
     return {**family_to_json(value.family), "nlri": nlri}
 
 
@@ -40,7 +40,7 @@ def _from_json(value: object) -> MpUnreach:
     if not isinstance(value, dict) or not {"afi", "safi", "nlri"} <= set(value):
         raise ValueError(f'mp_unreach has "afi", "safi" and "nlri", this has not: {value!r}')
     family = family_from_json(value)
-    return MpUnreach(family, nlri_from_json(family, value["nlri"]))
+    return MpUnreach(family, nlri_from_json(codec_of(family), value["nlri"], withdrawn=True))
 
 
 MP_UNREACH = Attribute(

@@ -222,10 +222,12 @@ class PathAttributes:
 
     @property
     def next_hop_text(self) -> str | None:
-        """The next hop as an address (the global one of two), None where there is none."""
-        if len(self.next_hop) == 32:
-            return format_address(self.next_hop[:16])
-        return format_address(self.next_hop) if self.next_hop else None
+        """The next hop as an address (the global one of two), None where there is none; the octets in hexadecimal
+        digits where a family that the codec does not know has something else."""
+        octets = self.next_hop[:16] if len(self.next_hop) == 32 else self.next_hop
+        if len(octets) in (0, 4, 16):
+            return format_address(octets) if octets else None
+        return octets.hex()
 
     @property
     def link_local_next_hop(self) -> str | None:
@@ -279,6 +281,10 @@ class PathAttributes:
             return self
         if len(next_hop) not in (0, 4, 16, 32):
             raise ValueError(f"a next hop has 0, 4, 16 or 32 octets, not {len(next_hop)}")
+        return self._copy(self.block, next_hop)
+
+    def with_raw_next_hop(self, next_hop: bytes) -> "PathAttributes":
+        """The same for the codec, with any octets: for families that it does not know."""
         return self._copy(self.block, next_hop)
 
     def _copy(self, block: bytes, next_hop: bytes) -> "PathAttributes":

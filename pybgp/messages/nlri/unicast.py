@@ -104,7 +104,6 @@ _POPULAR_IPV6 = (48, 128, 32, 44, 64, 40, 36, 46, 29)
 
 IPV4 = NlriCodec(
     family=IPV4_UNICAST,
-    maximum=32,
     cut=_cutter(IPV4_UNICAST, 32, _POPULAR_IPV4),
     cut_add_path=_add_path_cutter(IPV4_UNICAST, 32, _POPULAR_IPV4),
     next_hop_lengths=frozenset({4}),
@@ -112,7 +111,6 @@ IPV4 = NlriCodec(
 )
 IPV6 = NlriCodec(
     family=IPV6_UNICAST,
-    maximum=128,
     cut=_cutter(IPV6_UNICAST, 128, _POPULAR_IPV6),
     cut_add_path=_add_path_cutter(IPV6_UNICAST, 128, _POPULAR_IPV6),
     # Global alone, or global and link-local (RFC 2545 section 3).
