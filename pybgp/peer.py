@@ -8,6 +8,7 @@ What the shell must do is left in `Surroundings.effects`, in order; peers to loo
 from __future__ import annotations
 
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
@@ -31,6 +32,7 @@ from pybgp.fsm.events import Event
 from pybgp.fsm.events import EventKind as Fsm
 from pybgp.fsm.negotiation import Negotiated
 from pybgp.fsm.states import State
+from pybgp.happenings import Offence
 from pybgp.messages import Notification, RouteRefresh, encode_message
 from pybgp.messages.attributes.path_attributes import AttributePool
 from pybgp.prefix import pack_address
@@ -56,6 +58,8 @@ class Close:
 
 
 Effect = Connect | Close | PeerEvent
+
+OFFENCES_KEPT = 8
 
 
 class Surroundings(Protocol):
@@ -89,6 +93,7 @@ class Peer:
         self.since = 0.0
         self.established_count = 0
         self.accepted: list[Session] = []
+        self._offences: deque[Offence] = deque(maxlen=OFFENCES_KEPT)  # of sessions that are no more
         self._router = router
         self._import = import_
         self._export = export
@@ -112,6 +117,12 @@ class Peer:
     @property
     def sessions(self) -> tuple[Session, ...]:
         return (self.dialing, *self.accepted)
+
+    @property
+    def offences(self) -> tuple[Offence, ...]:
+        """The last wrong messages of the neighbour, oldest first, of whatever session."""
+        found = [*self._offences, *(one for session in self.sessions for one in session.offences)]
+        return tuple(sorted(found, key=lambda one: one.now)[-OFFENCES_KEPT:])
 
     @property
     def initial_table_received(self) -> bool:
@@ -370,6 +381,8 @@ class Peer:
     def _ended(self, session: Session, ended: DownReason, now: float) -> None:
         """A connection, or an attempt at one, has come to its end. (`Down` follows, if it was established.)"""
         self._addresses.pop(session, None)
+        self._offences.extend(session.offences)
+        session.offences.clear()
         self._last = ended
         crossed = ended.notification is not None and ended.notification.error == ConnectionCollisionResolution()
         plain = ended.administrative or crossed

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pybgp.family import Family
 from pybgp.fsm.negotiation import Negotiated
 from pybgp.fsm.states import State, Timer
+from pybgp.happenings import Offence
 from pybgp.messages.capabilities import Capability
 from pybgp.peer import Peer
 
@@ -71,6 +72,8 @@ class PeerSnapshot:
     """What our OPEN said."""
     negotiated: Negotiated | None = None
     """All that holds for the session; None without one."""
+    offences: tuple[Offence, ...] = ()
+    """The last wrong messages of the peer, oldest first, as they came."""
 
     @property
     def established(self) -> bool:
@@ -136,6 +139,7 @@ def snapshot(peer: Peer, now: float) -> PeerSnapshot:
         timers=_timers(peer, now),
         sent_capabilities=() if agreed is None else agreed.my_open.capabilities,
         negotiated=agreed,
+        offences=peer.offences,
     )
 
 

@@ -12,6 +12,7 @@ from pybgp.app.plain import to_plain
 from pybgp.config import PeerConfig
 from pybgp.explanation import Explanation, PathExplanation, Telling
 from pybgp.fsm.negotiation import Negotiated
+from pybgp.happenings import Offence
 from pybgp.listing import ListedRoute
 from pybgp.messages.attributes.as_path import AS_PATH
 from pybgp.messages.attributes.path_attributes import PathAttributes
@@ -114,7 +115,7 @@ def peer_detail(peer: PeerSnapshot, config: PeerConfig, clock: float) -> dict[st
             "bytes_sent": peer.bytes_sent,
         },
         "settings": settings_document(config),
-        "offences": [_offence(one, clock) for one in getattr(peer, "offences", ())],
+        "offences": [_offence(one, clock) for one in peer.offences],
     }
 
 
@@ -157,7 +158,7 @@ def _negotiated(agreed: Negotiated) -> dict[str, Any]:
     }
 
 
-def _offence(offence: Any, clock: float) -> dict[str, Any]:
+def _offence(offence: Offence, clock: float) -> dict[str, Any]:
     return {
         "at": round(offence.now + clock, 1),
         "reason": offence.reason,

@@ -25,7 +25,7 @@ from pybgp.events import PeerEvent, printable
 from pybgp.policy import accept, match, prefix_in, reject, rules
 from tests.app.program import running, start
 from tests.app.schema import FOLDER
-from tests.loopback import LIMIT, address, connect, speaker, until
+from tests.loopback import LIMIT, Neighbour, address, connect, speaker, until
 
 VALIDATOR = Draft202012Validator(json.loads((FOLDER / "control.json").read_text()))
 POLICY = rules(match(prefix_in("10.9.0.0/16"), name="bogons") >> reject("not here"), default=accept(), name="in")
@@ -202,6 +202,26 @@ async def test_what_an_operator_does_to_a_peer(lab: Lab) -> None:
     await lab.run("peer", lab.neighbour, "enable")
     await lab.asked.established(lab.neighbour, timeout=LIMIT)
     assert "at most 255 octets" in await lab.run("peer", lab.neighbour, "disable", "--reason", "ä" * 128, status=1)
+
+
+async def test_wrong_messages_are_shown_when_the_session_is_gone(lab: Lab) -> None:
+    """A stranger at the address of a configured peer: a message of type 9, then one of a wrong length."""
+    at = address()
+    lab.asked.add_peer(at, peer_as=64512, passive=True, idle_hold_time=0)
+    for wrong in ("ff" * 16 + "001309", "ff" * 16 + "001204"):
+        stranger = await Neighbour.to(lab.at, at)
+        await stranger.establish()
+        stranger.writer.write(bytes.fromhex(wrong))
+        while await stranger.receive() is not None:
+            pass
+        await stranger.close()
+    await until(lambda: len(lab.asked.peers()[at].offences) == 2)
+    first, second = (await lab.json("show", "peer", at))["offences"]
+    assert first["octets"] == "ff" * 16 + "001309"
+    assert second["octets"].startswith("ff" * 16 + "0012")
+    text = await lab.run("show", "peer", at)
+    assert "Wrong messages of the peer" in text
+    assert "ff" * 16 + "001309" in text
 
 
 async def test_reload(lab: Lab) -> None:
