@@ -8,7 +8,7 @@ from pybgp.family import Family
 from pybgp.messages import RouteRefresh, encode_message
 from pybgp.messages.context import CodecContext
 from pybgp.messages.update import Reach, Unreach
-from pybgp.messages.update_writer import AttributesTooLong, encode_end_of_rib, encode_reach, encode_unreach
+from pybgp.messages.update_writer import AttributesTooLong, encode_end_of_rib, encode_reach, encode_unreach, with_stacks
 from pybgp.rib.adj_rib_in import AdjRibIn
 from pybgp.rib.adj_rib_out import AdjRibOut
 from pybgp.rib.eligibility import Eligibility
@@ -165,12 +165,12 @@ class Exchange:
         messages, self._control = self._control, []
         count = 0
         if out.pending:
-            for attributes, nlri in out.drain(limit):
+            for attributes, nlri, stacks in with_stacks(self.family, out.drain(limit)):
                 count += len(nlri)
                 path_ids = [OWN_PATH_ID] * len(nlri) if self.family in self._context.add_path_send else None
                 if attributes is not None:
                     try:
-                        messages += encode_reach(self.family, nlri, attributes, self._context, path_ids)
+                        messages += encode_reach(self.family, nlri, attributes, self._context, path_ids, stacks)
                         continue
                     except AttributesTooLong:  # no message can carry them: the peer must not keep older ones
                         self.too_long += len(nlri)

@@ -15,10 +15,20 @@ from pybgp.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from pybgp.messages import CodecContext, MessageType, decode_message, encode_message
 from pybgp.messages.attributes.path_attributes import AttributePool
 from pybgp.messages.framing import HEADER_LENGTH, MARKER, header_error
-from pybgp.messages.nlri import CODEC_OF
+from pybgp.messages.nlri import FAMILIES
 
 BODIES = {kind.name.lower().replace("_", "-"): kind for kind in MessageType}
 _HEADER = struct.Struct("!16sHB")
+
+
+_WITH_EXTENDED_NEXT_HOP = frozenset(codec.family for codec in FAMILIES if codec.extended_next_hop_lengths)
+
+
+class _EveryFamily(frozenset[Family]):
+    """Holds any family, so that nothing is left out for not having been negotiated."""
+
+    def __contains__(self, family: object) -> bool:
+        return isinstance(family, Family)
 
 
 def _families(text: str) -> frozenset[Family]:
@@ -45,6 +55,13 @@ def add_context_arguments(parser: argparse.ArgumentParser) -> None:
         default=frozenset(),
         help="families whose NLRI carry path identifiers (RFC 7911); without a value: both unicast families",
     )
+    parser.add_argument(
+        "--families",
+        metavar="FAMILIES",
+        type=_families,
+        help="families that were negotiated, as ipv4-unicast,ipv6-flowspec; without: every family, and those that "
+        "nobody knows are shown in hexadecimal digits",
+    )
     parser.add_argument("--extended-message", action="store_true", help="messages of up to 65535 octets (RFC 8654)")
     parser.add_argument("--extended-next-hop", action="store_true", help="IPv4 with IPv6 next hops (RFC 8950)")
 
@@ -55,10 +72,10 @@ def context_of(arguments: argparse.Namespace) -> CodecContext:
         four_octet_as=arguments.as4,
         extended_message=arguments.extended_message,
         internal=arguments.internal,
-        families=frozenset(CODEC_OF) | {IPV4_UNICAST, IPV6_UNICAST},
+        families=_EveryFamily() if arguments.families is None else arguments.families,
         add_path_receive=arguments.add_path,
         add_path_send=arguments.add_path,
-        extended_next_hop=frozenset({IPV4_UNICAST}) if arguments.extended_next_hop else frozenset(),
+        extended_next_hop=_WITH_EXTENDED_NEXT_HOP if arguments.extended_next_hop else frozenset(),
     )
 
 

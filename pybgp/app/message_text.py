@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from pybgp.family import Family
+from pybgp.messages.capabilities import Role
+
 _HEAD = ("type", "error", "outcome")
 
 
@@ -33,17 +36,52 @@ def _lines(name: str, item: Any) -> list[str]:
     if name == "attributes":
         return [line for attribute in item for line in _attribute(attribute)]
     if name == "capabilities":
-        return [f"  {entry['name']} ({entry['code']}) {_brief(_value(entry))}".rstrip() for entry in item]
+        return [_capability(entry) for entry in item]
     if name == "faults":
         return [f"  ! {fault['outcome']}: {_brief(fault['reason'])}" for fault in item]
     return [f"  {name.replace('_', ' ')} {_brief(item)}"]
+
+
+_ROUTES = ("mp_reach", "mp_unreach")
+
+
+def _routes(value: dict[str, Any]) -> str:
+    """What MP_REACH_NLRI or MP_UNREACH_NLRI says: "ipv6-unicast via 2001:db8::1: 2001:db8:1::/48"."""
+    family = str(Family(value["afi"], value["safi"]))
+    via = f" via {_brief(value['next_hop'])}" if value.get("next_hop") else ""
+    nlri = value["nlri"]
+    shown = f"0x{nlri}" if isinstance(nlri, str) else ", ".join(map(_brief, nlri))
+    odd = f" (reserved octet {value['reserved']})" if value.get("reserved") else ""
+    return f"{family}{via}{odd}{': ' if shown else ''}{shown}"
+
+
+_SEGMENTS = {"sequence": "{}", "set": "{{{}}}", "confed-sequence": "({})", "confed-set": "[{}]"}
+
+
+def _path(segments: list[dict[str, Any]]) -> str:
+    """An AS path as people write it: "65001 65002 {65003 65004}"."""
+    return " ".join(_SEGMENTS[one["type"]].format(" ".join(map(str, one["asns"]))) for one in segments)
+
+
+def _capability(entry: dict[str, Any]) -> str:
+    value = _value(entry)
+    if entry["name"] == "Role" and isinstance(value, dict):
+        return f"  Role (9) {Role(value['value']).name}"
+    return f"  {entry['name']} ({entry['code']}) {_brief(value)}".rstrip()
 
 
 def _attribute(attribute: dict[str, Any]) -> list[str]:
     label = attribute["name"] if attribute["name"] != "unknown" else f"attribute {attribute['code']}"
     odd = [flag for flag in attribute["flags"] if flag not in ("optional", "transitive")]
     suffix = f"  ({', '.join(odd)})" if odd else ""
-    return [f"  {label.replace('_', ' ')} {_brief(_value(attribute))}".rstrip() + suffix]
+    value = attribute.get("value")
+    if attribute["name"] in _ROUTES and isinstance(value, dict):
+        words = _routes(value)
+    elif attribute["name"] in ("as_path", "as4_path") and isinstance(value, list):
+        words = _path(value)
+    else:
+        words = _brief(_value(attribute))
+    return [f"  {label.replace('_', ' ')} {words}".rstrip() + suffix]
 
 
 def _value(entry: dict[str, Any]) -> Any:

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, repeat
 
 from pybgp.family import IPV4_UNICAST, Family
 from pybgp.messages.attributes.labelled import LabelledAttributes
@@ -33,13 +33,14 @@ def encode_reach(
     attributes: PathAttributes,
     context: CodecContext,
     path_ids: Sequence[int] | None = None,
+    stacks: Sequence[bytes] | None = None,
 ) -> list[bytes]:
     """Whole UPDATE messages, header included, that announce `nlri` in order with `attributes`.
 
     IPv4 unicast goes into the NLRI field with NEXT_HOP, and into MP_REACH_NLRI where its next hop has 16 or 32
     octets (RFC 8950); every other family goes into MP_REACH_NLRI, which is put first (RFC 7606 5.1).
     `path_ids` must be given just where `context.add_path_send` has the family; `attributes` are a
-    `LabelledAttributes` just where the family has labels, which all of `nlri` get.
+    `LabelledAttributes` just where the family has labels, which all of `nlri` get, or `stacks` beside them.
     Raises AttributesTooLong, and ValueError for a next hop that the family cannot have on this session or for
     path identifiers or labels that do not fit it.
     """
@@ -47,8 +48,7 @@ def encode_reach(
     if codec.labels is not None:
         if not isinstance(attributes, LabelledAttributes):
             raise ValueError(f"{family} needs a label")
-        join, stack = codec.labels.join, attributes.stack
-        nlri = [join(key, stack) for key in nlri]
+        nlri = list(map(codec.labels.join, nlri, repeat(attributes.stack) if stacks is None else stacks))
     keys = _keys(family, nlri, context, path_ids)
     at = 0 if path_ids is None else 4
     next_hop = attributes.next_hop if codec.has_next_hop else b""
@@ -63,6 +63,27 @@ def encode_reach(
     head = mp_reach_head(family, next_hop) + b"\0"
     room = context.maximum_length - _OVERHEAD - _MP_OVERHEAD - len(head) - len(block)
     return [_multiprotocol(MP_REACH.code, head + part, block) for part in _parts(keys, room, at)]
+
+
+Groups = Sequence[tuple[PathAttributes | None, list[NLRI]]]
+
+
+def with_stacks(family: Family, groups: Groups) -> list[tuple[PathAttributes | None, list[NLRI], list[bytes] | None]]:
+    """Groups of destinations with their attributes (None: withdrawn), as few as share an UPDATE: those whose
+    attributes differ in the label alone become one, with the label stacks beside the destinations."""
+    if codec_of(family).labels is None:
+        return [(attributes, nlri, None) for attributes, nlri in groups]
+    found: dict[tuple[bytes, bytes] | None, tuple[PathAttributes | None, list[NLRI], list[bytes] | None]] = {}
+    for attributes, nlri in groups:
+        if isinstance(attributes, LabelledAttributes):
+            new: tuple[PathAttributes, list[NLRI], list[bytes]] = (attributes, [], [])
+            _, keys, stacks = found.setdefault((attributes.block, attributes.next_hop), new)
+            assert stacks is not None
+            keys += nlri
+            stacks += [attributes.stack] * len(nlri)
+        else:
+            found[None] = (attributes, nlri, None)
+    return list(found.values())
 
 
 def encode_unreach(

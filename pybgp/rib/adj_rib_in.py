@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from pybgp.messages.attributes.path_attributes import PathAttributes
+from pybgp.messages.nlri import codec_of
 from pybgp.prefix import NLRI
 from pybgp.rib.eligibility import Eligibility
 from pybgp.rib.filter import Filter, Judgement
@@ -34,6 +35,7 @@ class AdjRibIn:
         self.rib = rib
         self.policy = policy
         self.eligibility = eligibility
+        self._has_next_hop = codec_of(rib.family).has_next_hop
         self._paths: dict[_Key, Path] = {}  # one answer for all prefixes
         self._variants: dict[tuple[_Key, Judgement], Path] = {}  # answers of a policy that looks at prefixes
 
@@ -152,7 +154,7 @@ class AdjRibIn:
         received, path_id, generation = key
         if isinstance(answer, str):
             return Path(self.source, received, path_id=path_id, rejected=answer, generation=generation)
-        cost, why = self.eligibility.next_hop(self.source, answer)
+        cost, why = self.eligibility.next_hop(self.source, answer) if self._has_next_hop else (0, None)
         return Path(
             self.source,
             received,

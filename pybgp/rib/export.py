@@ -15,6 +15,7 @@ from pybgp.messages.attributes.local_pref import LOCAL_PREF
 from pybgp.messages.attributes.med import MED
 from pybgp.messages.attributes.originator_id import ORIGINATOR_ID
 from pybgp.messages.attributes.path_attributes import PathAttributes
+from pybgp.messages.nlri import codec_of
 from pybgp.prefix import NLRI
 from pybgp.rib.decision import DEFAULT_LOCAL_PREF
 from pybgp.rib.filter import EXPORT_RULES, Filter, Judgement, Reason
@@ -54,6 +55,7 @@ class Export:
         self.own_next_hop = target.local_address if own_next_hop is None else own_next_hop
         self.extended_next_hop = extended_next_hop
         self.withhold_peer_as = withhold_peer_as
+        self._codec = codec_of(family)
         self._answers: dict[Path, Judgement] = {}
         self._finished: dict[tuple[Path, PathAttributes], Judgement] = {}
         self._pool: dict[PathAttributes, PathAttributes] = {}
@@ -134,11 +136,16 @@ class Export:
             return why
         attributes = path.attributes
         own = path.source.local
-        if attributes.next_hop and (own or not self.next_hop_self):
+        if not self._codec.has_next_hop:
+            pass
+        elif attributes.next_hop and (own or not self.next_hop_self):
             # Given with an own route, or left as learned. A link-local address is of use on its link only
             # (RFC 2545 section 3), and this peer need not be there.
             if len(attributes.next_hop) == 32:
                 attributes = attributes.with_next_hop(attributes.next_hop[:16])
+        elif self._codec.labels is not None and not own:
+            # RFC 8277 section 3.1: with another next hop goes a label that this one has assigned.
+            return _why("label", "the label is that of another next hop, and this one would be told")
         else:
             attributes = attributes.with_next_hop(self.own_next_hop)
         if self.target.internal:
@@ -172,7 +179,7 @@ class Export:
 
     def _after(self, path: Path, attributes: PathAttributes) -> Judgement:
         """What comes last whatever policy did."""
-        why = self._next_hop_fault(attributes.next_hop)
+        why = self._next_hop_fault(attributes.next_hop) if self._codec.has_next_hop else None
         if why is not None:
             return _why("next-hop", why)
         source, target = path.source, self.target

@@ -18,13 +18,21 @@ class Kind(NamedTuple):
     internal: bool = True
     add_path: bool = False
     maximum: int = 4096
+    every: bool = False
 
 
+UNICAST = ("--families", "ipv4-unicast,ipv6-unicast")
 KINDS = (
-    Kind(()),
-    Kind(("--no-as4", "--ebgp"), as4=False, internal=False),
-    Kind(("--add-path", "--ebgp"), internal=False, add_path=True),
-    Kind(("--extended-message", "--no-as4", "--add-path", "ipv4-unicast,ipv6-unicast"), False, True, True, 65535),
+    Kind((), every=True),
+    Kind(("--no-as4", "--ebgp", *UNICAST), as4=False, internal=False),
+    Kind(("--add-path", "--ebgp", *UNICAST), internal=False, add_path=True),
+    Kind(
+        ("--extended-message", "--no-as4", "--add-path", "ipv4-unicast,ipv6-unicast", *UNICAST),
+        False,
+        True,
+        True,
+        65535,
+    ),
 )
 
 
@@ -68,6 +76,52 @@ def next_hop_ipv6(chance: Random) -> bytes:
     return value + b"\xfe\x80" + bytes(6) + chance.randbytes(8) if chance.random() < 0.3 else value
 
 
+def labelled(chance: Random, bits: int, most: int) -> bytes:
+    """RFC 8277 section 2: one label or several, the last one with the Bottom of Stack bit."""
+    field = b""
+    for _ in range(chance.randint(1, 5)):
+        labels = [chance.getrandbits(20) << 4 for _ in range(min(chance.choice((1, 1, 1, 2, 3)), most))]
+        labels[-1] |= 1
+        length = chance.choice((0, 8, 19, 24, 32, bits))
+        address = chance.getrandbits(length) << (-length % 8) if length else 0
+        stack = b"".join(label.to_bytes(3) for label in labels)
+        field += bytes((8 * len(stack) + length,)) + stack + address.to_bytes((length + 7) // 8)
+    return field
+
+
+def flow(chance: Random, ipv6: bool) -> bytes:
+    """RFC 8955 section 4.2, RFC 8956 section 3: some components in order."""
+    octets = b""
+    for kind in sorted(chance.sample(range(1, 14 if ipv6 else 13), chance.randint(1, 5))):
+        octets += bytes((kind,))
+        if kind < 3:
+            length = chance.choice((0, 8, 16, 24, 32))
+            octets += bytes((length, 0) if ipv6 else (length,)) + chance.randbytes(length // 8)
+            continue
+        count = chance.choice((1, 1, 2, 20))
+        meaning = 0x43 if kind in (9, 12) else 0x47
+        for number in range(count):
+            width = 0 if kind in (11, 12) else 2 if kind == 13 else chance.randint(0, 1)
+            operator = chance.getrandbits(8) & meaning & (0xFF if number else 0x0F) | width << 4
+            octets += bytes((operator | 0x80 * (number == count - 1),)) + chance.randbytes(1 << width)
+    return (bytes((len(octets),)) if len(octets) < 240 else (0xF000 | len(octets)).to_bytes(2)) + octets
+
+
+def other_family(chance: Random, *, labels: int = 3) -> tuple[bytes, bytes, bytes]:
+    """Family, next hop and NLRI of what is no unicast: labels, flow specifications, and what nobody knows."""
+    what = chance.randrange(5)
+    if what == 0:
+        return b"\0\x01\x04", address(chance), labelled(chance, 32, labels)
+    if what == 1:
+        return b"\0\x02\x04", next_hop_ipv6(chance), labelled(chance, 128, labels)
+    if what == 2:
+        return b"\0\x01\x85", b"", b"".join(flow(chance, False) for _ in range(chance.randint(1, 4)))
+    if what == 3:
+        return b"\0\x02\x85", b"", b"".join(flow(chance, True) for _ in range(chance.randint(1, 4)))
+    unknown = chance.choice((b"\0\x19\x46", b"\0\x01\x80", b"\x40\x04\x47", b"\0\x01\x02"))
+    return unknown, chance.randbytes(chance.choice((4, 12, 16, 24))), chance.randbytes(chance.randint(1, 80))
+
+
 def update(chance: Random, kind: Kind, *, spoiled: bool = False) -> bytes:
     """The body of an UPDATE without any fault; `spoiled`: one attribute is, but not its place in the block."""
     if chance.random() < 0.05:
@@ -85,11 +139,16 @@ def update(chance: Random, kind: Kind, *, spoiled: bool = False) -> bytes:
             family = b"\0\x02\x01", next_hop_ipv6(chance), nlri(chance, 128, kind)
             if chance.random() < 0.3:
                 family = b"\0\x01\x01", address(chance), nlri(chance, 32, kind)
+            if kind.every and chance.random() < 0.5:
+                family = other_family(chance)
             parts.append((0x80, 14, family[0] + bytes((len(family[1]),)) + family[1] + b"\0" + family[2]))
         if kind.internal:
             parts.append((0x40, 5, chance.randbytes(4)))
         parts += [part for part in optional(chance, kind, size) if chance.random() < 0.25]
-    if chance.random() < 0.2:
+    if kind.every and chance.random() < 0.1:
+        afi_safi, _next_hop, field = other_family(chance, labels=1)
+        parts.append((0x80, 15, afi_safi + field))
+    elif chance.random() < 0.2:
         parts.append((0x80, 15, b"\0\x02\x01" + nlri(chance, 128, kind)))
     if not parts and not withdrawn:
         withdrawn = nlri(chance, 32, kind)

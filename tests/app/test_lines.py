@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pybgp.app.cli import main
-from pybgp.app.lines import decode_line, encode_line
+from pybgp.app.cli import main, parser
+from pybgp.app.lines import context_of, decode_line, encode_line
 from pybgp.app.message_text import message_text
 from pybgp.family import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.messages import CodecContext
@@ -270,3 +270,32 @@ def test_what_was_negotiated(monkeypatch: pytest.MonkeyPatch, option: str, as4: 
     _status, text = run(monkeypatch, octets.hex().encode(), "decode", option)
     assert json.loads(text)["outcome"] == "ok"
     assert "65000" in text
+
+
+def test_a_family_that_nobody_knows_is_shown_in_octets() -> None:
+    """EVPN: 25/70, next hop 192.0.2.1, and a route of three octets."""
+    block = bytes.fromhex("800e0c 0019 46 04 c0000201 00 030aff 400101 00 400200 400504 00000064")
+    octets = frame(2, b"\0\0" + len(block).to_bytes(2, "big") + block)
+    value = decode_line(octets.hex().encode(), AS4, AttributePool())
+    assert value["outcome"] == "afi-safi-disable"  # this session has not negotiated it
+    every = context_of(parser().parse_args(["decode"]))
+    value = decode_line(octets.hex().encode(), every, AttributePool())
+    assert (value["outcome"], value["attributes"][0]["value"]["nlri"]) == ("ok", "030aff")
+    assert encode_line(json.dumps(value).encode(), every) == octets.hex()
+    assert "mp reach l2vpn-evpn via 192.0.2.1: 0x030aff" in message_text(value)
+    some = context_of(parser().parse_args(["decode", "--families", "ipv4-unicast"]))
+    assert decode_line(octets.hex().encode(), some, AttributePool())["outcome"] == "afi-safi-disable"
+
+
+def test_text_of_paths_labels_and_roles() -> None:
+    block = bytes.fromhex(
+        "400101 00 4002 10 0202 0000fde9 0000fdea 0101 0000fdeb 400504 00000064 "
+        "800e12 0001 04 04 c0000201 00 20 000641 0a 18 000031"
+    )
+    octets = frame(2, b"\0\0" + len(block).to_bytes(2, "big") + block)
+    every = context_of(parser().parse_args(["decode"]))
+    text = message_text(decode_line(octets.hex().encode(), every, AttributePool()))
+    assert "  as path 65001 65002 {65003}\n" in text
+    assert "  mp reach ipv4-labeled-unicast via 192.0.2.1: 10.0.0.0/8 label 100, 0.0.0.0/0 label 3" in text
+    body = bytes.fromhex("04 fde9 005a 0a000001 05 02 03 09 01 04")
+    assert "  Role (9) peer" in message_text(decode_line(frame(1, body).hex().encode(), every, AttributePool()))

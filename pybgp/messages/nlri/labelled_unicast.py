@@ -7,16 +7,21 @@ take the place of the stack.
 
 from pybgp.family import Afi, Family, Safi
 from pybgp.messages.nlri.base import InvalidNlri, Labels, NlriCodec
-from pybgp.messages.nlri.labels import BOTTOM, ENDS, SIZE
+from pybgp.messages.nlri.labels import BOTTOM, SIZE
 from pybgp.prefix import NLRI
 
 
-def _stack_end(field: bytes, start: int, stop: int, withdrawn: bool) -> int:
-    """Where the label stack that begins at `start` ends."""
+def _stack_end(field: bytes, start: int, bits: int, withdrawn: bool) -> int:
+    """Where the label stack that begins at `start`, in an entry of so many bits, ends.
+
+    The Bottom of Stack bit says so; where no label has it there is one, as it is to be ignored then (section 2.2).
+    """
     end = start + SIZE
-    while not withdrawn and end <= stop and not field[end - 1] & BOTTOM and field[end - SIZE : end] not in ENDS:
+    while not withdrawn and 8 * (end - start) <= bits:
+        if field[end - 1] & BOTTOM:
+            return end
         end += SIZE
-    return end
+    return start + SIZE
 
 
 def _split(family: Family, field: bytes, add_path: bool, withdrawn: bool) -> tuple[list[NLRI], list[int], list[bytes]]:
@@ -37,7 +42,7 @@ def _split(family: Family, field: bytes, add_path: bool, withdrawn: bool) -> tup
         stop = start + (bits + 7) // 8
         if stop > end:
             raise InvalidNlri(f"{bits} bits need {stop - start} octets and {end - start} are left ({family})")
-        prefix = _stack_end(field, start, stop, withdrawn)
+        prefix = _stack_end(field, start, bits, withdrawn)
         length = bits - 8 * (prefix - start)
         if length < 0:
             raise InvalidNlri(f"{bits} bits end before the label stack does ({family})")

@@ -11,8 +11,6 @@ BOTTOM = 1
 MAXIMUM = 0xFFFFF
 # RFC 8277 section 2.4: what is sent in the place of the label where a route is withdrawn; anything may come.
 WITHDRAWN = b"\x80\x00\x00"
-# Ends of a stack in announcements too: RFC 3107 speakers send them without the Bottom of Stack bit.
-ENDS = frozenset({WITHDRAWN, b"\x00\x00\x00"})
 _LABEL = re.compile("([0-9]{1,7})|0x([0-9a-f]{6})")
 
 
