@@ -15,7 +15,7 @@ from pybgp.messages.attributes.path_attributes import PathAttributes
 from pybgp.messages.context import CodecContext
 from pybgp.messages.update_writer import AttributesTooLong, encode_reach
 from pybgp.peer import Peer
-from pybgp.prefix import NLRI, Prefix, pack_address
+from pybgp.prefix import IP_PREFIXES, NLRI, Prefix, pack_address
 from pybgp.rib.decision import Step, med
 from pybgp.rib.filter import ELIGIBILITY, EXPORT_RULES, PolicyAnswer, Reason
 from pybgp.rib.loc_rib import LocRib, Verdict
@@ -105,16 +105,22 @@ class Explanation:
 
 
 def explain(router: Router, what: str | Prefix, family: Family | None = None) -> Explanation:
-    """The explanation of a prefix ("10.0.0.0/8") or address ("10.1.2.3"); `family` where it is not unicast.
-    Raises ValueError for what is neither."""
-    if isinstance(what, str) and "/" not in what:
+    """The explanation of a prefix ("10.0.0.0/8") or address ("10.1.2.3"). `family` where it is not unicast; of one
+    that has no IP prefixes `what` is a destination as it is written there. Raises ValueError for what is none of it."""
+    of_addresses = family is None or family.safi in IP_PREFIXES
+    if isinstance(what, str) and "/" not in what and of_addresses:
         address = pack_address(what)
-        family = family or (IPV4_UNICAST if len(address) == 4 else IPV6_UNICAST)
-        rib = router.tables.loc_rib(family)
+        unicast = IPV4_UNICAST if len(address) == 4 else IPV6_UNICAST
+        if family is not None and family.afi != unicast.afi:
+            raise ValueError(f"{what!r} is no address of {family}")
+        rib = router.tables.loc_rib(family or unicast)
         nlri, unusable = _longest(rib, address)
-        return _explain(router, rib, what, nlri, tuple(Prefix.of(family, one) for one in unusable))
-    prefix = Prefix(what)
-    rib = router.tables.loc_rib(family or prefix.family)
+        return _explain(router, rib, what, nlri, tuple(Prefix.of(rib.family, one) for one in unusable))
+    if isinstance(what, Prefix) and (family is None or family == what.family):
+        prefix = what
+    else:
+        prefix = Prefix(what) if family is None else Prefix.read(family, str(what))
+    rib = router.tables.loc_rib(prefix.family)
     return _explain(router, rib, str(what), prefix.nlri if prefix.nlri in rib else None, ())
 
 

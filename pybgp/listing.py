@@ -10,8 +10,7 @@ from pybgp.exchange import Exchange
 from pybgp.family import Afi, Family
 from pybgp.messages.attributes.path_attributes import PathAttributes
 from pybgp.peer import Peer
-from pybgp.policy.prefixes import SAFIS_OF_PREFIXES
-from pybgp.prefix import NLRI, Prefix, pack_address
+from pybgp.prefix import IP_PREFIXES, NLRI, Prefix, pack_address
 from pybgp.rib.loc_rib import LocRib
 from pybgp.rib.lookup import covering, covers
 from pybgp.rib.route import Path, Route, best_of, paths_of
@@ -62,7 +61,7 @@ class Filtering:
         if self.within is not None or self.holding is not None:
             of_address = Afi.IPV4 if len(self.holding or b"") == 4 else Afi.IPV6
             afi = of_address if self.within is None else self.within.family.afi
-            known = [family for family in known if family.afi == afi and family.safi in SAFIS_OF_PREFIXES]
+            known = [family for family in known if family.afi == afi and family.safi in IP_PREFIXES]
         return sorted(known)
 
     def keys(self, table: Callable[[], list[NLRI]], has: Callable[[NLRI], bool]) -> Iterator[list[NLRI]]:

@@ -8,7 +8,8 @@ import pytest
 
 from pybgp.config import PeerConfig
 from pybgp.explanation import Explanation, Telling, explain
-from pybgp.family import IPV4_UNICAST, IPV6_UNICAST
+from pybgp.family import IPV4_UNICAST, IPV6_UNICAST, Family
+from pybgp.messages.attributes.path_attributes import PathAttributes
 from pybgp.policy import accept, community, match, prefix_in, reject, rules, set_local_pref, set_med
 from pybgp.prefix import Prefix
 from pybgp.rib.decision import Step
@@ -261,6 +262,24 @@ def test_an_address_is_the_longest_prefix_that_holds_it() -> None:
     assert lab.explain("10.1.3.3").prefix == Prefix(PREFIX), "rejected, and shown for want of another"
     assert lab.explain(Prefix(PREFIX)).prefix == Prefix(PREFIX)
     assert lab.explain("10.1.0.0/17").prefix is None, "a prefix is that one and no other"
+
+
+def test_families_of_other_destinations() -> None:
+    net = Net()
+    hub = net.node(HUB, 64600)
+    flows, labelled = Family.parse("ipv4-flowspec"), Family.parse("ipv4-labeled-unicast")
+    flow = Prefix.read(flows, "destination 10.0.0.0/8 protocol =6")
+    hub.router.announce(flows, [flow.nlri], PathAttributes.build())
+    hub.router.announce(labelled, [Prefix("10.0.0.0/8").nlri], PathAttributes.build(next_hop=HUB))
+    assert explain(hub.router, str(flow), flows).prefix == flow
+    assert explain(hub.router, flow).prefix == flow
+    assert explain(hub.router, "destination 10.0.0.0/9", flows).prefix is None
+    assert explain(hub.router, "10.1.2.3", labelled).prefix == Prefix.read(labelled, "10.0.0.0/8")
+    assert explain(hub.router, "10.0.0.0/8", labelled).prefix == Prefix.read(labelled, "10.0.0.0/8")
+    assert explain(hub.router, "10.1.2.3").prefix is None
+    for what, family in (("nonsense", flows), ("2001:db8::1", labelled)):
+        with pytest.raises(ValueError, match="no address|flow specification"):
+            explain(hub.router, what, family)
 
 
 @pytest.mark.parametrize("what", ["", "10.0.0.300", "10.0.0.1/8", "2001:db8::/129", "x/y"])

@@ -15,9 +15,11 @@ from pybgp.fsm.negotiation import Negotiated
 from pybgp.happenings import Offence
 from pybgp.listing import ListedRoute
 from pybgp.messages.attributes.as_path import AS_PATH
+from pybgp.messages.attributes.labelled import LabelledAttributes
 from pybgp.messages.attributes.path_attributes import PathAttributes
 from pybgp.messages.capabilities.hostname import Hostname
 from pybgp.messages.capabilities.software_version import SoftwareVersion
+from pybgp.messages.nlri.labels import show_labels
 from pybgp.prefix import format_address
 from pybgp.rib.route import Path
 from pybgp.snapshot import PeerSnapshot
@@ -29,8 +31,11 @@ def identifier(value: int | None) -> str | None:
 
 
 def attributes_document(attributes: PathAttributes) -> list[dict[str, Any]]:
-    """The attributes by name; those that the codec has no row for by code, with their octets."""
+    """The attributes by name; those that the codec has no row for by code, with their octets. The labels of a route
+    (RFC 8277), which are no attribute, stand before them under the code 0."""
     found: list[dict[str, Any]] = []
+    if isinstance(attributes, LabelledAttributes):
+        found.append({"code": 0, "name": "labels", "value": show_labels(attributes.stack)})
     for row, value in attributes.items():
         shown = str(value) if row is AS_PATH else row.to_json(value)
         found.append({"code": row.code, "name": row.name, "value": shown})

@@ -173,9 +173,9 @@ def routes_lines(parts: Iterable[list[Document]], columns: int) -> Iterator[str]
             yield f"{cells[0]} {cells[1]}"
             detail = f"next hop {cells[2]}, from {cells[3]}, pref {cells[4]}, MED {cells[5]}, AS_PATH "
             yield from wrapped("", detail + (path or "-"), columns, 5)
-        for name in ("communities", "large_communities", "extended_communities", "ipv6_extended_communities"):
+        for name in ("labels", "communities", "large_communities", "extended_communities", "ipv6_extended_communities"):
             if attributes.get(name):
-                yield from wrapped(f"{name.replace('_', ' ')}: ", " ".join(map(str, attributes[name])), columns, 5)
+                yield from wrapped(f"{name.replace('_', ' ')}: ", _plain(attributes[name]), columns, 5)
         if route["rejected"]:
             yield from wrapped("", route["rejected"], columns, 5)
     if first:

@@ -14,12 +14,10 @@ from collections.abc import Sequence
 
 from pybgp.family import Afi, Family
 from pybgp.policy.condition import Condition
-from pybgp.prefix import NLRI, Prefix
+from pybgp.prefix import IP_PREFIXES, NLRI, Prefix
 from pybgp.rib.lookup import shortened
 from pybgp.rib.route import Route
 
-SAFIS_OF_PREFIXES = frozenset((1, 2, 4))
-"""Families whose destinations are prefixes: unicast, multicast, labelled unicast (RFC 8277)."""
 _ENTRY = re.compile(r"\s*(\S+?)\s*(?:\+|((?:\s+(?:ge|le)\s+\d{1,3})*))\s*", re.ASCII)
 _BITS = {Afi.IPV4: 32, Afi.IPV6: 128}
 
@@ -89,7 +87,7 @@ class PrefixSet:
     def which(self, family: Family, nlri: Sequence[NLRI]) -> list[bool]:
         """For each prefix whether it is in the set."""
         rows = self._by_length.get(family.afi)
-        if rows is None or family.safi not in SAFIS_OF_PREFIXES:
+        if rows is None or family.safi not in IP_PREFIXES:
             return [False] * len(nlri)
         if self._exact:
             networks = self._networks[family.afi]

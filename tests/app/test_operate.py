@@ -15,13 +15,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from pybgp import ControlSocket, Speaker
+from pybgp import ControlSocket, Family, ListedRoute, PathAttributes, Prefix, Speaker
 from pybgp.app import show
 from pybgp.app.cli import main
 from pybgp.app.desk import PEERS_A_LINE, ROUTES_A_LINE, Desk, Reloaded
+from pybgp.app.documents import route_document
 from pybgp.app.tables import duration, table
 from pybgp.app.where import socket_path
 from pybgp.events import PeerEvent, printable
+from pybgp.messages.attributes.labelled import LabelledAttributes
+from pybgp.messages.nlri.labels import pack_labels
 from pybgp.policy import accept, match, prefix_in, reject, rules
 from tests.app.program import running, start
 from tests.app.schema import FOLDER
@@ -429,6 +432,15 @@ def test_what_others_say_cannot_move_the_cursor(text: str) -> None:
         "rejected": text,
     }
     assert all(line.isprintable() for line in show.routes_lines([[route]], 80))
+
+
+def test_labels_are_shown() -> None:
+    stack = LabelledAttributes.of(PathAttributes.build(next_hop="192.0.2.1", med=5), pack_labels(100, 200))
+    route = ListedRoute(Prefix.read(Family.parse("ipv4-labeled-unicast"), "10.0.0.0/8"), stack, "192.0.2.2", best=True)
+    document = route_document(route)
+    VALIDATOR.validate({"routes": [document]})
+    assert document["attributes"][0] == {"code": 0, "name": "labels", "value": "100/200"}
+    assert "     labels: 100/200" in list(show.routes_lines([[document]], 80))
 
 
 def test_a_wrong_message_is_shown_in_hex() -> None:
