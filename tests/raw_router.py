@@ -85,6 +85,10 @@ class RawPeer:
     def receive(self, data: bytes) -> None:
         self.peer.receive(self.session, data, self.around.now)
 
+    def keep_alive(self) -> None:
+        """What keeps a hold timer from running out."""
+        self.receive(KEEPALIVE)
+
     def messages(self) -> list[tuple[int, bytes]]:
         """(type, body) of what came since the last call."""
         data = self.session.data_to_send()
