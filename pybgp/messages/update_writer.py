@@ -12,7 +12,7 @@ from pybgp.messages.attributes.path_attributes import PathAttributes
 from pybgp.messages.context import CodecContext
 from pybgp.messages.nlri import CODEC_OF, codec_of
 from pybgp.messages.nlri.base import join_add_path
-from pybgp.messages.nlri.labels import WITHDRAWN
+from pybgp.messages.nlri.labels import IMPLICIT_NULL, WITHDRAWN
 from pybgp.prefix import NLRI
 
 _MARKER = b"\xff" * 16
@@ -39,16 +39,14 @@ def encode_reach(
 
     IPv4 unicast goes into the NLRI field with NEXT_HOP, and into MP_REACH_NLRI where its next hop has 16 or 32
     octets (RFC 8950); every other family goes into MP_REACH_NLRI, which is put first (RFC 7606 5.1).
-    `path_ids` must be given just where `context.add_path_send` has the family; `attributes` are a
-    `LabelledAttributes` just where the family has labels, which all of `nlri` get, or `stacks` beside them.
+    `path_ids` must be given just where `context.add_path_send` has the family.  Where it has labels, `nlri` get
+    those of `stacks` beside them, or else all the one of the attributes, or label 3 where these have none.
     Raises AttributesTooLong, and ValueError for a next hop that the family cannot have on this session or for
     path identifiers or labels that do not fit it.
     """
     codec = codec_of(family)
     if codec.labels is not None:
-        if not isinstance(attributes, LabelledAttributes):
-            raise ValueError(f"{family} needs a label")
-        nlri = list(map(codec.labels.join, nlri, repeat(attributes.stack) if stacks is None else stacks))
+        nlri = list(map(codec.labels.join, nlri, repeat(_stack_of(attributes)) if stacks is None else stacks))
     keys = _keys(family, nlri, context, path_ids)
     at = 0 if path_ids is None else 4
     next_hop = attributes.next_hop if codec.has_next_hop else b""
@@ -73,17 +71,24 @@ def with_stacks(family: Family, groups: Groups) -> list[tuple[PathAttributes | N
     attributes differ in the label alone become one, with the label stacks beside the destinations."""
     if codec_of(family).labels is None:
         return [(attributes, nlri, None) for attributes, nlri in groups]
-    found: dict[tuple[bytes, bytes] | None, tuple[PathAttributes | None, list[NLRI], list[bytes] | None]] = {}
+    found: list[tuple[PathAttributes | None, list[NLRI], list[bytes] | None]] = []
+    shared: dict[tuple[bytes, bytes], tuple[list[NLRI], list[bytes]]] = {}
     for attributes, nlri in groups:
-        if isinstance(attributes, LabelledAttributes):
-            new: tuple[PathAttributes, list[NLRI], list[bytes]] = (attributes, [], [])
-            _, keys, stacks = found.setdefault((attributes.block, attributes.next_hop), new)
-            assert stacks is not None
-            keys += nlri
-            stacks += [attributes.stack] * len(nlri)
-        else:
-            found[None] = (attributes, nlri, None)
-    return list(found.values())
+        if attributes is None:
+            found.append((None, nlri, None))
+            continue
+        key = (attributes.block, attributes.next_hop)
+        if key not in shared:
+            shared[key] = [], []
+            found.append((attributes, *shared[key]))
+        shared[key][0].extend(nlri)
+        shared[key][1].extend([_stack_of(attributes)] * len(nlri))
+    return found
+
+
+def _stack_of(attributes: PathAttributes) -> bytes:
+    """What this speaker originates without a label is to come without one."""
+    return attributes.stack if isinstance(attributes, LabelledAttributes) else IMPLICIT_NULL
 
 
 def encode_unreach(

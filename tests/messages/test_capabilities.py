@@ -142,3 +142,42 @@ def test_the_extended_form_only_where_it_is_needed(size: int, extended: bool) ->
     assert octets[9] == 255
     assert (octets[10] == 255) is extended
     assert decode_open(octets) == message
+
+
+@pytest.mark.parametrize(
+    ("value", "name"), [(0, "provider"), (1, "rs"), (2, "rs-client"), (3, "customer"), (4, "peer")]
+)
+def test_roles(value: int, name: str) -> None:
+    """RFC 9234 section 4.1, table 1."""
+    assert Role.named(name) == Role(value)
+    assert Role(value).name == name
+    assert Role(5).name == "role 5"
+
+
+@pytest.mark.parametrize(
+    "digits",
+    ["0900", "0902 0401", "4706 0001 01 80 0000", "4b00", "4b02 05 70", "4b02 01 ff", "4901 00", "4903 00 00 00"],
+)
+def test_new_capabilities_that_cannot_be_read_are_kept(digits: str) -> None:
+    octets = bytes.fromhex(digits)
+    assert decode_capabilities(octets) == [UnknownCapability(octets[0], octets[2:])]
+
+
+def test_long_lived_stale_times() -> None:
+    """RFC 9494 section 3: 24 bits of seconds a family; other bits of the flags are ignored."""
+    (found,) = decode_capabilities(bytes.fromhex("470e 0001 01 7f ffffff 0002 01 ff 000000"))
+    assert isinstance(found, LongLivedGracefulRestart)
+    assert (found.stale_time(IPV4_UNICAST), found.forwarding_preserved(IPV4_UNICAST)) == (0xFFFFFF, False)
+    assert (found.stale_time(IPV6_UNICAST), found.forwarding_preserved(IPV6_UNICAST)) == (0, True)
+    other = IPV4_UNICAST._replace(safi=2)
+    assert (found.stale_time(other), found.forwarding_preserved(other)) == (0, False)
+    for seconds in (-1, 1 << 24):
+        with pytest.raises(ValueError, match="fit"):
+            encode_capabilities([LongLivedGracefulRestart(((IPV4_UNICAST, True, seconds),))])
+
+
+def test_long_names_are_cut_at_a_character() -> None:
+    octets = encode_capabilities([SoftwareVersion("\u00fc" * 40)])
+    assert decode_capabilities(octets) == [SoftwareVersion("\u00fc" * 32)]
+    octets = encode_capabilities([Hostname("\u00fc" * 200, "example")])
+    assert decode_capabilities(octets) == [Hostname("\u00fc" * 126, "e")]

@@ -108,7 +108,7 @@ def test_destinations_with_labels_of_their_own_share_a_message() -> None:
 
 def test_other_attributes_and_withdrawals_stay_apart() -> None:
     groups = [(None, [TEN]), (labelled(1), [b"\0"]), (labelled(1, med=5), [b"\x08\x0b"])]
-    assert with_stacks(V4, groups) == [  # type: ignore[arg-type]
+    assert with_stacks(V4, groups) == [
         (None, [TEN], None),
         (groups[1][0], [b"\0"], [pack_labels(1)]),
         (groups[2][0], [b"\x08\x0b"], [pack_labels(1)]),
@@ -238,11 +238,18 @@ def test_changes_of_attributes_keep_the_label() -> None:
     assert before == LabelledAttributes.of(plain, pack_labels(100))
     assert hash(before) == hash(LabelledAttributes.of(plain, pack_labels(100)))
     assert before != 5
+    assert before == before.with_next_hop(HOP)
     assert len({before, plain, labelled(100), labelled(200)}) == 3
     assert "label=100)" in repr(before)
     assert AttributePool().intern(before) is before
 
 
-def test_a_family_with_labels_needs_one() -> None:
-    with pytest.raises(ValueError, match="needs a label"):
-        encode_reach(V4, [TEN], PathAttributes.build(next_hop=HOP), CONTEXT)
+def test_a_route_without_a_label_gets_the_implicit_null() -> None:
+    """RFC 3032 section 2.1: label 3, packets are to come without a label."""
+    plain = PathAttributes.build(local_pref=100, next_hop=HOP)
+    (message,) = encode_reach(V4, [TEN], plain, CONTEXT)
+    (reach,) = decode(message).reach
+    assert reach.attributes == LabelledAttributes.of(plain, pack_labels(3))
+    assert with_stacks(V4, [(plain, [TEN]), (labelled(7), [b"\0"])]) == [
+        (plain, [TEN, b"\0"], [pack_labels(3), pack_labels(7)])
+    ]

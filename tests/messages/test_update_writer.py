@@ -191,7 +191,7 @@ def test_a_room_for_one_key_each() -> None:
         (IPV4_UNICAST, V6_HOP, "next hop of 16"),
         (IPV6_UNICAST, V4_HOP, "next hop of 4"),
         (IPV6_UNICAST, b"", "next hop of 0"),
-        (Family(1, 4), V4_HOP, "needs a label"),
+        (Family(1, 4), V6_HOP, "next hop of 16"),
     ],
 )
 def test_a_next_hop_that_cannot_be(family: Family, next_hop: bytes, words: str) -> None:

@@ -9,6 +9,8 @@ import re
 SIZE = 3
 BOTTOM = 1
 MAXIMUM = 0xFFFFF
+IMPLICIT_NULL = b"\x00\x00\x31"
+"""Label 3 (RFC 3032 section 2.1): whoever has the route sends the packet without a label."""
 # RFC 8277 section 2.4: what is sent in the place of the label where a route is withdrawn; anything may come.
 WITHDRAWN = b"\x80\x00\x00"
 _LABEL = re.compile("([0-9]{1,7})|0x([0-9a-f]{6})")
