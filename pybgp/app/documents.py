@@ -169,7 +169,7 @@ def _offence(offence: Offence, clock: float) -> dict[str, Any]:
         "reason": offence.reason,
         "octets": offence.data.hex(),
         "offset": getattr(offence, "offset", None),
-        "section": getattr(offence, "section", None),
+        "section": getattr(offence, "section", None) or None,
         "outcome": getattr(offence, "outcome", None),
     }
 

@@ -98,7 +98,8 @@ class PeerReader:
             settings = self._group(name, ())
             before = len(table.problems)
             for peer_as in self._possible_as(settings):
-                if self._checked(table, {**settings, **self._stand_in(table, "192.0.2.1", peer_as)}) is not None:
+                example = {**settings, **self._stand_in(table, "192.0.2.1", peer_as)}
+                if self._checked(table, example, group="families" not in settings) is not None:
                     del table.problems[before:]  # of the other kind of peer: the group is for this one
                     break
 
@@ -266,13 +267,13 @@ class PeerReader:
     def _stand_in(self, table: Table, address: str, peer_as: int) -> Settings:
         return {"address": Setting(address, table, "address"), "peer_as": Setting(peer_as, table, "peer_as")}
 
-    def _checked(self, table: Table, settings: Settings) -> PeerConfig | None:
+    def _checked(self, table: Table, settings: Settings, *, group: bool = False) -> PeerConfig | None:
         """The settings as a whole; where PeerConfig refuses one it is left out and the rest asked again, for all the
-        errors."""
+        errors. Of a group that leaves the families to its peers, what goes by family is not held against it."""
         values = {name: setting.value for name, setting in settings.items() if name not in POLICIES}
         values.setdefault("local_as", self._local_as())
         values["bgp_identifier"] = self._identifier
-        self._for_its_families(table, settings, values)
+        self._for_its_families(None if group else table, settings, values)
         try:
             config = PeerConfig(**values)
             make_open(config)  # refuses families that the codec does not know
@@ -288,11 +289,11 @@ class PeerReader:
                 rest = {name: one for name, one in settings.items() if name != key}
                 if key in stand_in:
                     rest[key] = Setting(stand_in[key], setting.table, setting.key)
-                self._checked(table, rest)
+                self._checked(table, rest, group=group)
             return None
         return config
 
-    def _for_its_families(self, table: Table, settings: Settings, values: dict[str, Any]) -> None:
+    def _for_its_families(self, table: Table | None, settings: Settings, values: dict[str, Any]) -> None:
         """Limits for all families become limits for each; what a group says of families that this peer does not have
         is not meant for it."""
         families = values.get("families", PeerConfig.__dataclass_fields__["families"].default)

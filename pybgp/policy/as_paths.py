@@ -29,7 +29,7 @@ class AsSet:
         self._ranges: list[tuple[int, int]] = []
         for entry in entries:
             if isinstance(entry, AsSet):
-                self.entries += entry.entries
+                self.entries += (entry.name,) if entry.name else entry.entries
                 self._single |= entry._single
                 self._ranges += entry._ranges
                 continue
