@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pybgp.app.reader import Table
-from pybgp.family import Afi
+from pybgp.family import Afi, Family
 from pybgp.messages.attributes import ROW_NAMED
 from pybgp.messages.attributes.path_attributes import PathAttributes
 from pybgp.prefix import Prefix, pack_address
@@ -34,8 +34,11 @@ def read_route(table: Table, routes: dict[Prefix, RouteSpec]) -> None:
     for name in sorted(known & table.values.keys()):
         value = table.take(name, object)
         attributes = table.attempt(name, attributes, _with, attributes, name, value)
+    family = None
+    if "family" in table.values:
+        family = table.attempt("family", None, Family.parse, table.take("family", str, ""))
     for text in prefixes:
-        prefix = table.attempt(key, None, Prefix, text)
+        prefix = table.attempt(key, None, _destination, family, text)
         if prefix is None:
             continue
         if prefix in routes:
@@ -43,7 +46,12 @@ def read_route(table: Table, routes: dict[Prefix, RouteSpec]) -> None:
         if prefix.family.afi == Afi.IPV6 and len(packed) == 4:
             table.problem("next_hop", f"{prefix} needs an IPv6 next hop, not {next_hop}")
         routes[prefix] = RouteSpec(attributes, next_hop)
-    table.close(known | {"prefix", "prefixes", "next_hop"})
+    table.close(known | {"prefix", "prefixes", "family", "next_hop"})
+
+
+def _destination(family: Family | None, text: str) -> Prefix:
+    """A prefix, or a destination as another family writes it."""
+    return Prefix(text) if family is None else Prefix.read(family, text)
 
 
 def _with(attributes: PathAttributes, name: str, value: object) -> PathAttributes:

@@ -237,6 +237,29 @@ def test_routes_with_attributes() -> None:
 
 LISTEN = '[[listen_for]]\nprefix = "10.0.0.0/8"\npeer_as = 64512\n'
 
+
+def test_routes_of_other_families() -> None:
+    text = """
+        [[route]]
+        family = "ipv4-flowspec"
+        prefixes = ["destination 10.0.0.0/8 protocol =6"]
+        extended_communities = ["traffic-rate:64512:0"]
+        [[route]]
+        family = "ipv6-labeled-unicast"
+        prefix = "2001:db8::/32"
+        [[route]]
+        prefix = "2001:db8::/32"
+    """
+    flow, labelled, plain_ = parse(HEAD + text).routes
+    assert [str(one.family) for one in (flow, labelled, plain_)] == [
+        *("ipv4-flowspec", "ipv6-labeled-unicast", "ipv6-unicast")
+    ]
+    (problem,) = problems(HEAD + '[[route]]\nfamily = "ipv4-flowspec"\nprefix = "10.0.0.0/8"\n')
+    assert (problem.line, problem.key) == (6, "route[0].prefix")
+    (problem,) = problems(HEAD + '[[route]]\nfamily = "flowspec"\nprefix = "10.0.0.0/8"\n')
+    assert (problem.line, problem.key) == (5, "route[0].family")
+
+
 # line in the text below HEAD (3 lines), key, words
 WRONG: list[tuple[str, int, str, str]] = [
     ("oops = 1\n", 4, "speaker.oops", "no such key"),
