@@ -510,3 +510,17 @@ def test_what_needs_a_new_start_touches_no_peer() -> None:
     assert set(found.restart) == {"local_as", "bgp_identifier", "port"}
     assert found.changed == ()
     assert isinstance(after, SpeakerFile)
+
+
+def test_a_change_of_a_group_is_one_of_its_peers() -> None:
+    group = '[group.g]\nhold_time = 30\nimport_policy = "accept"\n'
+    own = PEER.replace("0.2.2", "0.2.3") + 'group = "g"\nhold_time = 9\n'
+    text = group + PEER + 'group = "g"\n' + own + PEER.replace("0.2.2", "0.2.4")
+    ((peer, names),) = step(text, text.replace("hold_time = 30", "hold_time = 60")).changed
+    assert (peer.config.address, names) == ("192.0.2.2", {"hold_time"}), "the other one has its own"
+    changed = {peer.config.address: names for peer, names in step(text, text.replace('"accept"', '"reject"')).changed}
+    assert changed == {"192.0.2.2": {"import_policy"}, "192.0.2.3": {"import_policy"}}
+    changed = {
+        peer.config.address: names for peer, names in step(text, text.replace("g]", "h]").replace('"g"', '"h"')).changed
+    }
+    assert changed == {"192.0.2.2": {"group"}, "192.0.2.3": {"group"}}
