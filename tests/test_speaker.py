@@ -421,7 +421,7 @@ async def test_explain_says_which_path_lost_where() -> None:
         assert best.selected
         assert best.path.source.name == a_at
         assert other.step is Step.LOCAL_PREF
-        assert b.explain("10.65.0.9/32") == []
+        assert not b.explain("10.65.0.9/32")
 
 
 async def test_snapshots_show_what_was_negotiated() -> None:
