@@ -11,6 +11,8 @@ from pybgp.family import Family
 from pybgp.messages.attributes.as_path import AS_PATH
 from pybgp.messages.attributes.cluster_list import CLUSTER_LIST
 from pybgp.messages.attributes.communities import NO_ADVERTISE, NO_EXPORT, NO_EXPORT_SUBCONFED
+from pybgp.messages.attributes.extended_communities import EXTENDED_COMMUNITIES
+from pybgp.messages.attributes.ipv6_extended_communities import IPV6_EXTENDED_COMMUNITIES
 from pybgp.messages.attributes.local_pref import LOCAL_PREF
 from pybgp.messages.attributes.med import MED
 from pybgp.messages.attributes.originator_id import ORIGINATOR_ID
@@ -22,6 +24,7 @@ from pybgp.rib.filter import EXPORT_RULES, Filter, Judgement, Reason
 from pybgp.rib.route import Path, Source, address_text
 
 CACHE_LIMIT = 1 << 13
+NON_TRANSITIVE = 0x40  # in the first octet of an extended community (RFC 4360 section 2)
 AFI_IPV4, AFI_IPV6 = 1, 2
 
 
@@ -153,6 +156,8 @@ class Export:
                 attributes = attributes.with_(LOCAL_PREF, DEFAULT_LOCAL_PREF)
         elif attributes.med is not None and not own:
             attributes = attributes.without(MED)  # 5.1.4: not to other neighboring ASes
+        if not self.target.internal and not own:
+            attributes = _transitive(attributes)
         return attributes
 
     def _forbidden(self, path: Path) -> str | None:
@@ -218,6 +223,15 @@ class Export:
 
 def _why(rule: str, text: str) -> Reason:
     return Reason(text, check=EXPORT_RULES, rule=rule)
+
+
+def _transitive(attributes: PathAttributes) -> PathAttributes:
+    """Without the extended communities that are not for another AS (RFC 4360 section 6)."""
+    for row in (EXTENDED_COMMUNITIES, IPV6_EXTENDED_COMMUNITIES):
+        found = attributes.get(row)
+        if found and any(one[0] & NON_TRANSITIVE for one in found):
+            attributes = attributes.with_(row, tuple(one for one in found if not one[0] & NON_TRANSITIVE))
+    return attributes
 
 
 def _originator(path: Path) -> int:

@@ -5,6 +5,7 @@ import pytest
 from pybgp.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from pybgp.messages.attributes.base import RawAttribute
 from pybgp.messages.attributes.communities import COMMUNITIES
+from pybgp.messages.attributes.extended_communities import EXTENDED_COMMUNITIES
 from pybgp.messages.attributes.local_pref import LOCAL_PREF
 from pybgp.messages.attributes.med import MED
 from pybgp.messages.attributes.path_attributes import PathAttributes
@@ -284,3 +285,14 @@ def test_confederation_segments_stay_inside() -> None:
     one = path(CLIENT, as_path="(65100 65101) 65001 [65102]")
     assert str(told(EBGP, one).as_path) == "65000 65001"
     assert str(told(IBGP, one).as_path) == "(65100 65101) 65001 [65102]"
+
+
+def test_non_transitive_extended_communities_stay_inside() -> None:
+    """RFC 4360 section 6: removed "before advertising the route across the Autonomous System boundary"."""
+    kept, local = bytes.fromhex("0002fde800000001"), bytes.fromhex("4004fde800000002")
+    one = path(CLIENT, as_path=[65001], extended_communities=[kept, local])
+    assert told(EBGP, one).get(EXTENDED_COMMUNITIES) == (kept,)
+    assert set(told(IBGP, one)[EXTENDED_COMMUNITIES]) == {kept, local}
+    assert EXTENDED_COMMUNITIES not in told(EBGP, path(CLIENT, as_path=[65001], extended_communities=[local]))
+    own_one = path(OWN, extended_communities=[local])
+    assert told(EBGP, own_one)[EXTENDED_COMMUNITIES] == (local,)
