@@ -65,7 +65,9 @@ class Field:
     async def start(self, *, graceful: bool = False, **parts: object) -> None:
         """Start the daemon. `parts` are those of a Setup; what is none belongs to its one neighbour."""
         own = {key: parts.pop(key) for key in list(parts) if key in Setup.__dataclass_fields__}
-        if parts:
+        if "neighbor_as" in parts:
+            own["neighbors"] = (Neighbor(asn=parts.pop("neighbor_as")),)  # type: ignore[arg-type]
+        elif parts:
             kept = {key: parts.pop(key) for key in list(parts) if key in Neighbor.__dataclass_fields__}
             own["neighbors"] = (Neighbor(**{**kept, "options": {**parts}}),)  # type: ignore[arg-type]
         await self.daemon.start(Setup(**own), graceful=graceful)  # type: ignore[arg-type]

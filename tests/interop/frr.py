@@ -58,7 +58,7 @@ class Frr(Daemon):
     places: ClassVar[str] = "/usr/lib/frr:/usr/bin"
 
     def configuration(self, setup: Setup) -> str:
-        top: list[str] = ["hostname frr-of-the-lab", "bgp route-map delay-timer 0", "log stdout informational", "debug bgp neighbor-events"]
+        top: list[str] = ["hostname frr-of-the-lab", "log stdout informational", "debug bgp neighbor-events"]
         router = [f"router bgp {setup.asn}", f" bgp router-id {setup.router_id}", " no bgp default ipv4-unicast"]
         router += [" no bgp ebgp-requires-policy", " no bgp network import-check", " bgp log-neighbor-changes"]
         for key, value in setup.options.items():
@@ -82,7 +82,7 @@ class Frr(Daemon):
             if not lines:
                 continue
             router += [f" address-family {NAMES[family]}", *(f"  {line}" for line in lines), " exit-address-family"]
-        return "\n".join([*top, *router, "exit", *after]) + "\n"
+        return "\n".join([*top, *after, *router, "exit"]) + "\n"
 
     def _neighbor(self, setup: Setup, neighbor: Neighbor, router: list[str], families: dict[str, list[str]]) -> None:
         options = dict(neighbor.options)
