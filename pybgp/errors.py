@@ -7,7 +7,7 @@ Mismatch), RFC 9384 (BFD Down), RFC 9687 (Send Hold Timer).
 from __future__ import annotations
 
 import re
-from typing import ClassVar
+from typing import ClassVar, Self
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z]+")
 
@@ -27,12 +27,16 @@ class SessionClosed(BGPError):
 class ProtocolError(BGPError):
     """An error that RFC 4271 answers with a NOTIFICATION of `code` and `subcode` carrying `data`.
 
-    reason: words for people. Two errors are equal when code, subcode and data are.
+    reason: words for people. offset: of the fault, in octets from the start of the message (its marker), None where
+    that is not known. section: the sentence that was offended against, such as "RFC 7606 7.1". Two errors are equal
+    when code, subcode and data are.
     """
 
     code: ClassVar[int] = 0
     by_code: ClassVar[dict[tuple[int, int], type[ProtocolError]]] = {}
     subcode: int = 0
+    section: str = ""
+    offset: int | None = None
 
     def __init_subclass__(cls, code: int | None = None, subcode: int = 0) -> None:
         """Enter the class under its numbers. Raises TypeError where another class has them already."""
@@ -51,6 +55,13 @@ class ProtocolError(BGPError):
         super().__init__(reason)
         self.reason = reason
         self.data = data
+
+    def at(self, offset: int, section: str = "") -> Self:
+        """The same error, with its place in the message; `section` where it is not the usual one of the class."""
+        self.offset = offset
+        if section:
+            self.section = section
+        return self
 
     @classmethod
     def make(cls, code: int, subcode: int, data: bytes = b"", reason: str = "") -> ProtocolError:
@@ -96,7 +107,8 @@ class _Unassigned(ProtocolError):
     """A code that no RFC assigns here; both numbers are kept."""
 
 
-class MessageHeaderError(ProtocolError, code=1): ...
+class MessageHeaderError(ProtocolError, code=1):
+    section = "RFC 4271 6.1"
 
 
 class ConnectionNotSynchronized(MessageHeaderError, subcode=1): ...
@@ -108,7 +120,8 @@ class BadMessageLength(MessageHeaderError, subcode=2): ...
 class BadMessageType(MessageHeaderError, subcode=3): ...
 
 
-class OpenMessageError(ProtocolError, code=2): ...
+class OpenMessageError(ProtocolError, code=2):
+    section = "RFC 4271 6.2"
 
 
 class UnsupportedVersionNumber(OpenMessageError, subcode=1): ...
@@ -129,10 +142,12 @@ class UnacceptableHoldTime(OpenMessageError, subcode=6): ...
 class UnsupportedCapability(OpenMessageError, subcode=7): ...
 
 
-class RoleMismatch(OpenMessageError, subcode=11): ...
+class RoleMismatch(OpenMessageError, subcode=11):
+    section = "RFC 9234 4.2"
 
 
-class UpdateMessageError(ProtocolError, code=3): ...
+class UpdateMessageError(ProtocolError, code=3):
+    section = "RFC 4271 6.3"
 
 
 class MalformedAttributeList(UpdateMessageError, subcode=1): ...
@@ -165,10 +180,12 @@ class InvalidNetworkField(UpdateMessageError, subcode=10): ...
 class MalformedASPath(UpdateMessageError, subcode=11): ...
 
 
-class HoldTimerExpired(ProtocolError, code=4): ...
+class HoldTimerExpired(ProtocolError, code=4):
+    section = "RFC 4271 6.5"
 
 
-class FSMError(ProtocolError, code=5): ...
+class FSMError(ProtocolError, code=5):
+    section = "RFC 4271 6.6"
 
 
 class UnexpectedMessageInOpenSent(FSMError, subcode=1): ...
@@ -213,7 +230,8 @@ class HardReset(Cease, subcode=9): ...
 class BFDDown(Cease, subcode=10): ...
 
 
-class RouteRefreshError(ProtocolError, code=7): ...
+class RouteRefreshError(ProtocolError, code=7):
+    section = "RFC 7313 5"
 
 
 class InvalidRouteRefreshLength(RouteRefreshError, subcode=1): ...

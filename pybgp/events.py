@@ -19,6 +19,7 @@ EventKind = Literal[
     "flushed",  # graceful restart: routes of `family` that the peer did not announce again were removed
     "refused",  # a connection from an address that is no peer, or that may not connect now
     "warning",  # something a person should look at
+    "offence",  # a message was wrong; `reason` has what became of it, the offset, the RFC section and the octets
     "error",  # a bug of ours or of a policy; only this peer's session suffered
     "advertising",  # after our own restart: learned routes are now advertised onward
     "lost",  # the reader of events was too slow and missed some
@@ -28,7 +29,8 @@ EventKind = Literal[
 @dataclass(frozen=True, slots=True)
 class PeerEvent:
     """Something happened. `peer` is the peer's address ("" for the speaker as a whole), `now` the clock of
-    the event loop in seconds; `detail` is long (a traceback) and only for logs."""
+    the event loop in seconds; `detail` is long (a traceback) and only for logs. `wanted`: somebody on our side
+    asked for it."""
 
     kind: EventKind
     peer: str
@@ -36,6 +38,7 @@ class PeerEvent:
     family: Family | None = None
     now: float = 0.0
     detail: str = ""
+    wanted: bool = False
 
     def __str__(self) -> str:
         """One line of printable characters, whatever the peer has put into a text of its own."""

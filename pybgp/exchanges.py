@@ -17,6 +17,7 @@ from pybgp.fsm.negotiation import Negotiated
 from pybgp.graceful_restart import Helper
 from pybgp.messages import RouteRefresh, Update
 from pybgp.prefix import pack_address
+from pybgp.rib.as_numbers import AsNumbers
 from pybgp.rib.eligibility import Eligibility
 from pybgp.rib.export import Export
 from pybgp.rib.filter import Filter
@@ -30,10 +31,6 @@ class Tell(Protocol):
     def __call__(
         self, kind: EventKind, now: float, reason: str = "", family: Family | None = None, *, detail: str = ""
     ) -> None: ...
-
-
-FAULTS_TOLD = 1000
-"""After the first malformed UPDATE of a session, each so many are told again."""
 
 
 class Exchanges(Mapping[Family, Exchange]):
@@ -54,7 +51,6 @@ class Exchanges(Mapping[Family, Exchange]):
         self.config = config
         self._export = export
         self._enhanced_refresh = False
-        self._faulty = 0
         self._tell = tell
         self._changed = changed
         self._by_family: dict[Family, Exchange] = {}
@@ -68,6 +64,7 @@ class Exchanges(Mapping[Family, Exchange]):
                 internal=config.internal,
                 route_reflector_client=config.route_reflector_client,
                 role=config.role,
+                speaker_as=config.speaker_as or config.local_as,
                 group=config.group,
             )
             self._by_family[family] = Exchange(family, owner, source, tables, import_, eligibility)
@@ -96,7 +93,6 @@ class Exchanges(Mapping[Family, Exchange]):
         restart = agreed.graceful_restart
         kept = {} if restart is None else dict(restart.families)
         self._enhanced_refresh = agreed.enhanced_route_refresh
-        self._faulty = 0
         for family, exchange in self.items():
             if exchange.stale and not (kept.get(family) and family in agreed.families):
                 exchange.sweep()
@@ -107,7 +103,7 @@ class Exchanges(Mapping[Family, Exchange]):
                 source.local_address = local_address
                 exchange.adj_rib_in.forget()
                 export = self._make_export(exchange, agreed)
-                exchange.up(agreed.context, export, deferring=deferring)
+                exchange.up(agreed.context, export, deferring=deferring, paths=self.config.add_path_send_limit)
         if self.stale:
             self.helper.back(now)
         else:
@@ -169,12 +165,6 @@ class Exchanges(Mapping[Family, Exchange]):
                     self._end_of_rib(family, now)
         for reach in update.reach:
             self._by_family[reach.family].announced(reach)
-        if update.faults:
-            self._faulty += 1
-            if self._faulty % FAULTS_TOLD == 1:
-                worst = max(update.faults, key=lambda fault: fault.outcome)
-                text = f"malformed UPDATE number {self._faulty} ({update.outcome.name}): {worst.reason}"
-                self._tell("warning", now, text)
 
     def refresh(self, message: RouteRefresh, now: float) -> None:
         exchange = self.get(message.family)
@@ -226,4 +216,7 @@ class Exchanges(Mapping[Family, Exchange]):
             cluster_id=self.config.cluster_id or self.config.bgp_identifier,
             next_hop_self=self.config.next_hop_self,
             extended_next_hop=exchange.family in agreed.context.extended_next_hop,
+            next_hop_unchanged=self.config.next_hop_unchanged,
+            numbers=AsNumbers.of(self.config),
+            graceful_shutdown=self.config.graceful_shutdown,
         )

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pybgp.fsm.actions import CloseTransport, Down, OpenTransport, Received, Refresh, Up
 from pybgp.messages import Open
 
+IN_A_LINE = 256
+"""Octets of a wrong message in a line of the log."""
+
 
 @dataclass(frozen=True, slots=True)
 class OpenReceived:
@@ -23,9 +26,6 @@ class InternalError:
     data: bytes
 
 
-Happening = OpenTransport | CloseTransport | Up | Down | Received | Refresh | OpenReceived | InternalError
-
-
 @dataclass(slots=True)
 class Counters:
     """Since the session object was made; octets are those of whole messages."""
@@ -40,8 +40,26 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class Offence:
-    """A message (or header) of the peer that was wrong, as it came."""
+    """A message of the peer that was wrong, as it came: `data` is all of it, or as much as had come.
+
+    offset: of the first fault, in octets from the start of the message. section: of the RFC that it offends.
+    outcome: what became of it, "session reset" or as RFC 7606 section 2 has it. One with several faults tells
+    of the strongest; `reason` has them all.
+    """
 
     now: float
     reason: str
     data: bytes
+    offset: int | None = None
+    section: str = ""
+    outcome: str = "session reset"
+
+    def __str__(self) -> str:
+        """One line: the octets last, and cut where a line of them is of no use to anybody."""
+        octets = self.data[:IN_A_LINE].hex() + (f"… ({len(self.data)} octets)" if len(self.data) > IN_A_LINE else "")
+        place = "" if self.offset is None else f" offset={self.offset}"
+        section = f' section="{self.section}"' if self.section else ""
+        return f'{self.reason} outcome="{self.outcome}"{place}{section} message={octets}'
+
+
+Happening = OpenTransport | CloseTransport | Up | Down | Received | Refresh | OpenReceived | InternalError | Offence

@@ -318,6 +318,8 @@ class Peer:
         elif isinstance(happening, Refresh):
             if session is self.current:
                 self.exchanges.refresh(happening.message, now)
+        elif isinstance(happening, Offence):
+            self._tell("offence", now, str(happening))
         else:
             error = happening.error
             detail = f"while handling {happening.data.hex()}\n{_trace(error)}"
@@ -374,7 +376,7 @@ class Peer:
             return
         agreed, self.current, self.negotiated = self.negotiated, None, None
         self.since = now
-        self._tell("down", now, reason.text)
+        self._router.effects.append(PeerEvent("down", self.address, reason.text, now=now, wanted=reason.administrative))
         self.exchanges.down(agreed, now, graceful=reason.graceful)
         self._router.session_changed(self, now)
 

@@ -25,6 +25,7 @@ from pybgp.errors import (
     AdministrativeShutdown,
     Cease,
     ConnectionCollisionResolution,
+    FSMError,
     HardReset,
     ProtocolError,
 )
@@ -55,7 +56,7 @@ from pybgp.messages import (
 )
 from pybgp.messages.attributes.path_attributes import AttributePool
 from pybgp.messages.framing import Framer, frame
-from pybgp.messages.update import decode_update
+from pybgp.messages.update import Update, decode_update
 
 __all__ = ["Counters", "Happening", "InternalError", "Offence", "OpenReceived", "Recorder", "Session"]
 
@@ -405,7 +406,7 @@ class Session:
                     self._offended(kind, body, error, now, happenings)
                     return
                 if update.faults:
-                    self._remember(kind, body, "; ".join(fault.reason for fault in update.faults), now)
+                    self._remember_faults(body, update, now, happenings)
                 happenings.append(Received(update))
                 continue
             try:
@@ -424,7 +425,7 @@ class Session:
             for action in machine.update_received():
                 self._deadlines[action.timer] = now + action.seconds
         if framer.error is not None:
-            self.offences.append(Offence(now, str(framer.error), framer.offending))
+            self._remember(framer.offending, framer.error, now, happenings)
             self._fire(Event(EventKind.BGP_HEADER_ERR, error=framer.error), now, happenings)
 
     def _message(self, kind: int, body: bytes, now: float, happenings: list[Happening]) -> None:
@@ -468,13 +469,26 @@ class Session:
             self._unexpected(EventKind.UPDATE_MSG, kind, body, now, happenings)
 
     def _unexpected(self, fired: EventKind, kind: int, body: bytes, now: float, happenings: list[Happening]) -> None:
-        self._remember(kind, body, f"unexpected in state {self.state}", now)
+        name = MessageType(kind).name
+        error = FSMError(f"{name} in state {self.state}").at(18, "RFC 6608 4")
+        self._remember(frame(kind, body), error, now, happenings)
         self._fire(Event(fired), now, happenings)
 
     def _offended(self, kind: int, body: bytes, error: ProtocolError, now: float, happenings: list[Happening]) -> None:
-        self._remember(kind, body, str(error), now)
+        self._remember(frame(kind, body), error, now, happenings)
         fired = _ERROR_EVENT.get(error.code, EventKind.BGP_HEADER_ERR)
         self._fire(Event(fired, error=error), now, happenings)
 
-    def _remember(self, kind: int, body: bytes, reason: str, now: float) -> None:
-        self.offences.append(Offence(now, reason, frame(kind, body)))
+    def _remember(self, message: bytes, error: ProtocolError, now: float, happenings: list[Happening]) -> None:
+        offence = Offence(now, str(error), message, error.offset, error.section)
+        self.offences.append(offence)
+        happenings.append(offence)
+
+    def _remember_faults(self, body: bytes, update: Update, now: float, happenings: list[Happening]) -> None:
+        """The faults of an UPDATE that the session survives; the strongest one says where and what."""
+        worst = max(update.faults, key=lambda fault: fault.outcome)
+        reason = "; ".join(fault.reason for fault in update.faults)
+        message = frame(MessageType.UPDATE, body)
+        offence = Offence(now, reason, message, worst.offset, worst.section, str(worst.outcome))
+        self.offences.append(offence)
+        happenings.append(offence)

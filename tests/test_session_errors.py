@@ -15,7 +15,7 @@ from pybgp.fsm.actions import CloseTransport, Down, Received, Up
 from pybgp.fsm.states import TIMERS_OF, State, Timer
 from pybgp.messages import Notification, RouteRefresh, encode_message
 from pybgp.messages.framing import frame
-from pybgp.session import KEPT, Happening, InternalError
+from pybgp.session import KEPT, Happening, InternalError, Offence
 from tests.fsm.making import settings
 from tests.wire import ANNOUNCE, KEEPALIVE, PLAIN, WITHDRAW, One, established, notifications, their_open
 
@@ -100,10 +100,10 @@ def test_a_notification_is_never_answered(state: State) -> None:
 def test_what_came_before_the_fault_counts() -> None:
     one = established()
     happenings = one.receive(ANNOUNCE + WITHDRAW + frame(2, b"\x00\x05\x00\x00") + ANNOUNCE)
-    assert [type(happening) for happening in happenings] == [Received, Received, CloseTransport, Down]
+    assert [type(happening) for happening in happenings] == [Received, Received, Offence, CloseTransport, Down]
     one = established()
     happenings = one.receive(ANNOUNCE + WITHDRAW + KEEPALIVE + bytes(40))
-    assert [type(happening) for happening in happenings] == [Received, Received, CloseTransport, Down]
+    assert [type(happening) for happening in happenings] == [Received, Received, Offence, CloseTransport, Down]
     assert notifications(one.sent) == [Notification(1, 1)]
 
 
@@ -111,12 +111,18 @@ def test_a_fault_that_is_no_reset_is_remembered() -> None:
     """RFC 7606: treat-as-withdraw; the octets stay for who wants to see them."""
     one = established()
     bad_origin = patched(ANNOUNCE, ANNOUNCE.index(b"\x40\x01\x01") + 3, "07")
-    (received,) = one.receive(bad_origin)
+    offence, received = one.receive(bad_origin)
     assert isinstance(received, Received)
     assert received.update.faults
     assert received.update.reach == ()
     assert one.state() is State.ESTABLISHED
-    assert one.session.offences[-1].data == bad_origin
+    assert one.session.offences[-1] is offence
+    at = bad_origin.index(b"\x40\x01\x01") + 3
+    assert offence == Offence(
+        one.now, "ORIGIN: undefined ORIGIN 7", bad_origin, at, "RFC 7606 7.1", "treat as withdraw"
+    )
+    assert f"offset={at} " in str(offence)
+    assert bad_origin.hex() in str(offence)
 
 
 def test_only_the_last_offences_are_kept() -> None:

@@ -600,8 +600,8 @@ async def test_a_malformed_update_is_told_and_survived() -> None:
         body = b"\0\0" + len(block).to_bytes(2, "big") + block + nlri
         neighbour.writer.write(b"\xff" * 16 + (19 + len(body)).to_bytes(2, "big") + b"\x02" + body)
         event = await anext(events)
-        assert event.kind == "warning"
-        assert "TREAT_AS_WITHDRAW" in event.reason
+        assert event.kind == "offence"
+        assert "treat as withdraw" in event.reason
         assert a.peers()[other].established
         neighbour.writer.write(bytes(19))  # not even a marker
         while not isinstance(message := await neighbour.receive(), Notification):

@@ -10,6 +10,7 @@ from pybgp.errors import (
     BadBGPIdentifier,
     BadPeerAS,
     ConfigurationError,
+    RoleMismatch,
     UnacceptableHoldTime,
     UnsupportedCapability,
     UnsupportedVersionNumber,
@@ -25,8 +26,11 @@ from pybgp.messages.capabilities import (
     FourOctetAS,
     GracefulRestart,
     Hostname,
+    LongLivedGracefulRestart,
     Multiprotocol,
+    Role,
     RouteRefreshCapability,
+    SoftwareVersion,
     encode_capabilities,
 )
 from pybgp.messages.nlri import CODEC_OF
@@ -41,7 +45,8 @@ class Negotiated:
     """What holds for one session. Times in seconds; `send_hold_time` 0 means no such timer.
 
     `graceful_restart` is the peer's capability, None where either side has none. `graceful_notification`: both
-    set the N bit (RFC 8538). `context` is for the codec.
+    set the N bit (RFC 8538). `long_lived` is the peer's capability of RFC 9494, None where either side has none.
+    `peer_role` is what the peer says it is (RFC 9234), None where it says nothing. `context` is for the codec.
     """
 
     peer_as: int
@@ -58,6 +63,8 @@ class Negotiated:
     graceful_notification: bool
     route_refresh: bool
     enhanced_route_refresh: bool
+    long_lived: LongLivedGracefulRestart | None = None
+    peer_role: str | None = None
 
 
 def make_open(config: PeerConfig, *, restarting: bool = False) -> Open:
@@ -77,6 +84,8 @@ def make_open(config: PeerConfig, *, restarting: bool = False) -> Open:
         mine.append(ExtendedNextHop(tuple((family, int(Afi.IPV6)) for family in config.extended_next_hop)))
     if config.extended_message:
         mine.append(ExtendedMessage())
+    if config.role is not None:
+        mine.append(Role.named(config.role))
     if config.graceful_restart:
         mine.append(
             GracefulRestart(
@@ -93,8 +102,13 @@ def make_open(config: PeerConfig, *, restarting: bool = False) -> Open:
         mine.append(AddPath(add_path))
     if config.enhanced_route_refresh:
         mine.append(EnhancedRouteRefresh())
+    if config.long_lived_stale_time is not None:
+        stale_time, kept = config.long_lived_stale_time, config.forwarding_preserved
+        mine.append(LongLivedGracefulRestart(tuple((family, kept, stale_time) for family in config.families)))
     if config.hostname is not None:
         mine.append(Hostname(config.hostname, ""))
+    if config.software_version is not None:
+        mine.append(SoftwareVersion(config.software_version))
     return Open(
         my_as=config.local_as,
         hold_time=config.hold_time,
@@ -109,6 +123,7 @@ def negotiate(mine: Open, theirs: Open, config: PeerConfig) -> Negotiated:
     Raises the OpenMessageError that is to be sent: code, subcode and data are set.
     """
     _check(mine, theirs, config)
+    _check_role(theirs, config)
     families = _families(mine) & _families(theirs)
     if not families:
         wanted = _families(mine)
@@ -121,6 +136,10 @@ def negotiate(mine: Open, theirs: Open, config: PeerConfig) -> Negotiated:
     if config.keepalive_time is not None:
         keepalive_time = min(keepalive_time, config.keepalive_time)
     my_restart, peer_restart = _one(mine, GracefulRestart), _one(theirs, GracefulRestart)
+    my_long, peer_long = _one(mine, LongLivedGracefulRestart), _one(theirs, LongLivedGracefulRestart)
+    if my_restart is None or peer_restart is None:  # RFC 9494 section 3.1: not without RFC 4724's
+        peer_long = None
+    peer_role = _one(theirs, Role)
     internal = theirs.my_as == mine.my_as
     return Negotiated(
         peer_as=theirs.my_as,
@@ -142,6 +161,8 @@ def negotiate(mine: Open, theirs: Open, config: PeerConfig) -> Negotiated:
         ),
         route_refresh=_both(mine, theirs, RouteRefreshCapability),
         enhanced_route_refresh=_both(mine, theirs, EnhancedRouteRefresh),
+        long_lived=peer_long if my_long is not None else None,
+        peer_role=None if peer_role is None else peer_role.name,
     )
 
 
@@ -151,7 +172,7 @@ def _check(mine: Open, theirs: Open, config: PeerConfig) -> None:
             f"the peer speaks BGP version {theirs.version}, we speak {VERSION}", VERSION.to_bytes(2)
         )
     if theirs.my_as != config.peer_as:
-        raise BadPeerAS(f"the peer says it is AS {theirs.my_as}, configured is AS {config.peer_as}")
+        raise BadPeerAS(f"the peer says it is AS {theirs.my_as}, configured is AS {config.peer_as}").at(20)
     if theirs.bgp_identifier == 0:
         raise BadBGPIdentifier("the peer's BGP Identifier is 0.0.0.0", bytes(4))
     if config.internal and theirs.bgp_identifier == mine.bgp_identifier:  # RFC 6286 section 2.2
@@ -160,6 +181,29 @@ def _check(mine: Open, theirs: Open, config: PeerConfig) -> None:
         raise UnacceptableHoldTime(
             f"the peer offers a hold time of {theirs.hold_time} s; 0, or at least 3", theirs.hold_time.to_bytes(2)
         )
+
+
+_OPPOSITE: Final = {
+    "provider": "customer",
+    "customer": "provider",
+    "rs": "rs-client",
+    "rs-client": "rs",
+    "peer": "peer",
+}
+
+
+def _check_role(theirs: Open, config: PeerConfig) -> None:
+    """RFC 9234 section 4.2. An internal peer's role, or one where we have none, is of no account."""
+    said = {capability.name for capability in _all(theirs, Role)}
+    if config.role is None or config.internal:
+        return
+    if not said and config.role_strict:
+        raise RoleMismatch(f"we are {config.role} and ask for the peer's role, it names none")
+    if len(said) > 1:
+        raise RoleMismatch(f"the peer names several roles: {', '.join(sorted(said))}")
+    if said and said != {_OPPOSITE[config.role]}:
+        (role,) = said
+        raise RoleMismatch(f"we are {config.role} to the peer, so it should be {_OPPOSITE[config.role]}, not {role}")
 
 
 def _context(mine: Open, theirs: Open, internal: bool, families: frozenset[Family]) -> CodecContext:

@@ -10,6 +10,7 @@ from pybgp.messages.context import MAXIMUM_LENGTH
 
 MARKER = b"\xff" * 16
 HEADER_LENGTH = 19
+_LENGTH_AT, _TYPE_AT = 16, 18  # offsets in the header
 _HEADER = struct.Struct("!16sHB")
 
 
@@ -36,18 +37,20 @@ _NEVER_EXTENDED = (MessageType.OPEN, MessageType.KEEPALIVE)  # RFC 8654, section
 def header_error(marker: bytes, length: int, kind: int, maximum_length: int) -> ProtocolError | None:
     """What RFC 4271 section 6.1 finds wrong with a header; None where nothing is."""
     if marker != MARKER:
-        return ConnectionNotSynchronized("the marker is not all ones")
+        return ConnectionNotSynchronized("the marker is not all ones").at(len(marker) - len(marker.lstrip(b"\xff")))
     bad_length = struct.pack("!H", length)
     if not HEADER_LENGTH <= length <= maximum_length:
-        return BadMessageLength(f"length {length} is not within {HEADER_LENGTH} and {maximum_length}", bad_length)
+        return BadMessageLength(f"length {length} is not within {HEADER_LENGTH} and {maximum_length}", bad_length).at(
+            _LENGTH_AT
+        )
     minimum = MINIMUM_LENGTH.get(kind)  # type: ignore[call-overload]
     if minimum is None:
-        return BadMessageType(f"no message has type {kind}", bytes((kind,)))
+        return BadMessageType(f"no message has type {kind}", bytes((kind,))).at(_TYPE_AT)
     name = MessageType(kind).name
     if length < minimum or (kind == MessageType.KEEPALIVE and length != minimum):
-        return BadMessageLength(f"{length} octets are no {name}", bad_length)
+        return BadMessageLength(f"{length} octets are no {name}", bad_length).at(_LENGTH_AT)
     if length > MAXIMUM_LENGTH and kind in _NEVER_EXTENDED:
-        return BadMessageLength(f"{length} octets are too many for {name}", bad_length)
+        return BadMessageLength(f"{length} octets are too many for {name}", bad_length).at(_LENGTH_AT, "RFC 8654 4")
     return None
 
 

@@ -17,7 +17,7 @@ def decode_keepalive(body: bytes) -> Keepalive:
     """Raises BadMessageLength where there is a body."""
     if body:
         length = HEADER_LENGTH + len(body)
-        raise BadMessageLength("a KEEPALIVE has no body", length.to_bytes(2))
+        raise BadMessageLength("a KEEPALIVE has no body", length.to_bytes(2)).at(16)
     return Keepalive()
 
 

@@ -55,7 +55,7 @@ def decode_notification(body: bytes) -> Notification:
     """Raises BadMessageLength where code or subcode is missing."""
     if len(body) < 2:
         length = HEADER_LENGTH + len(body)
-        raise BadMessageLength("a NOTIFICATION has a code and a subcode", length.to_bytes(2))
+        raise BadMessageLength("a NOTIFICATION has a code and a subcode", length.to_bytes(2)).at(16)
     return Notification(body[0], body[1], body[2:])
 
 

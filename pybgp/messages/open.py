@@ -46,19 +46,19 @@ class Open:
 def decode_open(body: bytes) -> Open:
     """Raises OpenMessageError of the subcodes of RFC 4271 section 6.2, or BadMessageLength."""
     if len(body) < _FIXED.size:
-        raise BadMessageLength("an OPEN has at least 29 octets", (HEADER_LENGTH + len(body)).to_bytes(2))
+        raise BadMessageLength("an OPEN has at least 29 octets", (HEADER_LENGTH + len(body)).to_bytes(2)).at(16)
     version, as_field, hold_time, identifier, length = _FIXED.unpack_from(body)
     if version != VERSION:
-        raise UnsupportedVersionNumber(f"version {version}, only {VERSION} is spoken here", VERSION.to_bytes(2))
+        raise UnsupportedVersionNumber(f"version {version}, only {VERSION} is spoken here", VERSION.to_bytes(2)).at(19)
     capabilities = _decode_parameters(length, body[_FIXED.size :])
     four_octet = [capability for capability in capabilities if isinstance(capability, FourOctetAS)]
     my_as = four_octet[-1].asn if four_octet else as_field
     if my_as == 0 or as_field == 0:
-        raise BadPeerAS("AS 0 is nobody's (RFC 7607)")
+        raise BadPeerAS("AS 0 is nobody's (RFC 7607)").at(20, "RFC 7607 2")
     if hold_time in (1, 2):
-        raise UnacceptableHoldTime(f"a hold time of {hold_time} s; 0, or at least 3", hold_time.to_bytes(2))
+        raise UnacceptableHoldTime(f"a hold time of {hold_time} s; 0, or at least 3", hold_time.to_bytes(2)).at(22)
     if identifier == 0:
-        raise BadBGPIdentifier("the BGP Identifier is 0 (RFC 6286)", bytes(4))
+        raise BadBGPIdentifier("the BGP Identifier is 0 (RFC 6286)", bytes(4)).at(24, "RFC 6286 2.2")
     message = Open(my_as, hold_time, identifier, tuple(capabilities), version)
     if as_field != _as_field(message):
         message = Open(my_as, hold_time, identifier, tuple(capabilities), version, as_field)

@@ -35,7 +35,7 @@ def decode_route_refresh(body: bytes) -> RouteRefresh:
     known = RefreshSubtype.BEGIN, RefreshSubtype.END
     if len(body) < _BODY.size or (body[2] in known and len(body) != _BODY.size):
         reason = f"a ROUTE-REFRESH has {_BODY.size} octets after its header, not {len(body)}"
-        raise InvalidRouteRefreshLength(reason, frame(MessageType.ROUTE_REFRESH, body))
+        raise InvalidRouteRefreshLength(reason, frame(MessageType.ROUTE_REFRESH, body)).at(16)
     afi, subtype, safi = _BODY.unpack_from(body)
     return RouteRefresh(Family(afi, safi), subtype, body[_BODY.size :])
 

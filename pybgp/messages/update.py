@@ -52,6 +52,7 @@ class Unreach(NamedTuple):
 
 END_OF_RIB = Unreach(IPV4_UNICAST, [])
 
+_HEADER = 19  # octets before the body of a message
 _WITHDRAW = Outcome.TREAT_AS_WITHDRAW
 _MP_REACH = MP_REACH.code
 # Families on the quick way: their destinations come alone, and have a next hop.
@@ -170,14 +171,18 @@ def decode_update(body: bytes, context: CodecContext, pool: AttributePool) -> Up
     """
     size = len(body)
     if size < 4:
-        raise BadMessageLength(f"an UPDATE has at least 23 octets, not {size + 19}", (size + 19).to_bytes(2, "big"))
+        raise BadMessageLength(f"an UPDATE has at least 23 octets, not {size + 19}", (size + 19).to_bytes(2, "big")).at(
+            16
+        )
     withdrawn_end = 2 + (body[0] << 8 | body[1])
     start = withdrawn_end + 2
     if start > size:
-        raise MalformedAttributeList(f"withdrawn routes of {withdrawn_end - 2} octets in a body of {size}")
+        reason = f"withdrawn routes of {withdrawn_end - 2} octets in a body of {size}"
+        raise MalformedAttributeList(reason).at(_HEADER)
     end = start + (body[withdrawn_end] << 8 | body[withdrawn_end + 1])
     if end > size:
-        raise MalformedAttributeList(f"path attributes of {end - start} octets where {size - start} are left")
+        reason = f"path attributes of {end - start} octets where {size - start} are left"
+        raise MalformedAttributeList(reason).at(_HEADER + withdrawn_end)
     if start == end == size:
         if IPV4_UNICAST in context.families:
             # Nothing but withdrawn routes, or End-of-RIB.
@@ -198,7 +203,7 @@ def decode_update(body: bytes, context: CodecContext, pool: AttributePool) -> Up
             unreach = _unreach(body[2:withdrawn_end], context) if withdrawn_end > 2 else ()
             if end == size:
                 return Update(body, context, (), unreach)
-            keys, path_ids = _cut(IPV4, body[end:], context, "NLRI")
+            keys, path_ids = _cut(IPV4, body[end:], context, "NLRI", end)
             return Update(body, context, (Reach(IPV4_UNICAST, keys, attributes, path_ids),), unreach)
     return _decode_exactly(body, context, pool, withdrawn_end, start, end)
 
@@ -247,20 +252,22 @@ def _quick_multiprotocol(octets: bytes, context: CodecContext, pool: AttributePo
         return None
 
 
-def _cut(codec: NlriCodec, field: bytes, context: CodecContext, name: str) -> tuple[list[NLRI], list[int] | None]:
-    """The keys and path identifiers of a classic field."""
+def _cut(
+    codec: NlriCodec, field: bytes, context: CodecContext, name: str, at: int
+) -> tuple[list[NLRI], list[int] | None]:
+    """The keys and path identifiers of a classic field, which begins `at` this octet of the body."""
     try:
         if codec.family in context.add_path_receive:
             return codec.cut_add_path(field)
         return codec.cut(field), None
     except InvalidNlri as error:
         # RFC 7606 5.3: what cannot be read cannot be treated as withdrawn.
-        raise InvalidNetworkField(f"{name}: {error}") from None
+        raise InvalidNetworkField(f"{name}: {error}").at(_HEADER + at, "RFC 7606 5.3") from None
 
 
 def _unreach(field: bytes, context: CodecContext) -> tuple[Unreach, ...]:
     """What the Withdrawn Routes field withdraws; an empty one is that of an End-of-RIB marker."""
-    return (Unreach(IPV4_UNICAST, *_cut(IPV4, field, context, "withdrawn routes")),) if field else (END_OF_RIB,)
+    return (Unreach(IPV4_UNICAST, *_cut(IPV4, field, context, "withdrawn routes", 2)),) if field else (END_OF_RIB,)
 
 
 def _decode_exactly(
@@ -268,15 +275,15 @@ def _decode_exactly(
 ) -> Update:
     """The way for everything that is new, multiprotocol or wrong."""
     octets, field = body[start:end], body[end:]
-    block = decode_block(octets, context)
+    block = decode_block(octets, context, _HEADER + start)
     faults = block.faults
     unreach: list[Unreach] = []
     reach: list[tuple[Family, bytes | None, list[NLRI], list[int] | None, bytes | None]] = []
-    if (withdrawn_end > 2 or len(body) == 4) and _negotiated(IPV4_UNICAST, context, 0, faults):
+    if (withdrawn_end > 2 or len(body) == 4) and _negotiated(IPV4_UNICAST, context, 0, _HEADER, faults):
         unreach += _unreach(body[2:withdrawn_end], context)
     if MP_UNREACH.code in block.good:
         gone = MP_UNREACH.decode(block.good[MP_UNREACH.code][1], context)
-        if _negotiated(gone.family, context, MP_UNREACH.code, faults):
+        if _negotiated(gone.family, context, MP_UNREACH.code, block.present[MP_UNREACH.code], faults):
             unreach.append(Unreach(gone.family, *_cut_multiprotocol(gone, block, context)[0][:2]))
     announces = bool(field)
     if MP_REACH.code in block.good:
@@ -285,19 +292,19 @@ def _decode_exactly(
         if not field:
             # RFC 4760 section 3: a NEXT_HOP without NLRI of its own is to be ignored.
             faults[:] = [f for f in faults if f.attribute != NEXT_HOP.code or f.outcome < _WITHDRAW]
-        if _negotiated(new.family, context, MP_REACH.code, faults):
+        if _negotiated(new.family, context, MP_REACH.code, block.present[MP_REACH.code], faults):
             next_hop = new.next_hop if codec_of(new.family).has_next_hop else b""
             parts = _cut_multiprotocol(new, block, context)
             reach += [(new.family, next_hop, keys, path_ids, stack) for keys, path_ids, stack in parts]
-    if field and _negotiated(IPV4_UNICAST, context, 0, faults):
-        reach.append((IPV4_UNICAST, None, *_cut(IPV4, field, context, "NLRI"), None))
+    if field and _negotiated(IPV4_UNICAST, context, 0, _HEADER + end, faults):
+        reach.append((IPV4_UNICAST, None, *_cut(IPV4, field, context, "NLRI", end), None))
     if announces:
-        _demand_mandatory(block, context, bool(field))
+        _demand_mandatory(block, context, bool(field), _HEADER + start - 2)
     attributes = _attributes_after_faults(block, announces)
     if attributes is None:
         unreach += [Unreach(family, keys, path_ids) for family, _next_hop, keys, path_ids, _stack in reach]
         return Update(body, context, (), tuple(unreach), tuple(faults))
-    if announces and not faults and block.present.isdisjoint(_MP_CODES):
+    if announces and not faults and block.present.keys().isdisjoint(_MP_CODES):
         pool.remember(pool.decoded(context), octets, attributes)
     announced = tuple(
         Reach(
@@ -317,13 +324,14 @@ def _multiprotocol(attributes: PathAttributes, next_hop: bytes, stack: bytes | N
     return attributes if stack is None else LabelledAttributes.of(attributes, stack)
 
 
-def _negotiated(family: Family, context: CodecContext, code: int, faults: list[Fault]) -> bool:
+def _negotiated(family: Family, context: CodecContext, code: int, offset: int, faults: list[Fault]) -> bool:
     if family in context.families:
         return True
     # RFC 4760 section 7 lets a speaker "ignore all the subsequent routes with that AFI/SAFI", RFC 7606's AFI/SAFI
     # disable.  Nothing of such a family is ever taken, so leaving this out is all that there is to do.
     reason = f"{family} was not negotiated, its routes are left out"
-    faults.append(Fault(Outcome.AFI_SAFI_DISABLE, code, reason, OptionalAttributeError(reason)))
+    error = OptionalAttributeError(reason).at(offset, "RFC 4760 7")
+    faults.append(Fault(Outcome.AFI_SAFI_DISABLE, code, reason, error))
     return False
 
 
@@ -349,15 +357,18 @@ def _cut_multiprotocol(
         code = (MP_REACH if isinstance(value, MpReach) else MP_UNREACH).code
         flags, octets = block.good[code]
         reason = f"{name_of(code)}: {error}"
-        raise error_of(OptionalAttributeError, RawAttribute(flags, code, octets).encode(), reason) from None
+        section = "RFC 7606 7.11" if isinstance(value, MpReach) else "RFC 7606 7.12"
+        wrong = error_of(OptionalAttributeError, RawAttribute(flags, code, octets).encode(), reason)
+        raise wrong.at(block.present[code], section) from None
 
 
-def _demand_mandatory(block: Block, context: CodecContext, classic: bool) -> None:
+def _demand_mandatory(block: Block, context: CodecContext, classic: bool, offset: int) -> None:
     """RFC 7606 3.d; LOCAL_PREF is "required" on internal sessions (RFC 4271 section 5, RFC 4760 section 3)."""
     for row, needed in ((ORIGIN, True), (AS_PATH, True), (NEXT_HOP, classic), (LOCAL_PREF, context.internal)):
         if needed and row.code not in block.present:
             reason = f"{row.name.upper()} is missing"
-            block.fault(_WITHDRAW, row.code, reason, MissingWellKnownAttribute(reason, bytes((row.code,))))
+            error = MissingWellKnownAttribute(reason, bytes((row.code,))).at(offset, "RFC 7606 3 d")
+            block.fault(_WITHDRAW, row.code, reason, error)
 
 
 def _attributes_after_faults(block: Block, announces: bool) -> PathAttributes | None:

@@ -20,7 +20,7 @@ from pybgp.fsm.negotiation import make_open
 from pybgp.fsm.states import TIMERS_OF, State, Timer
 from pybgp.messages import CodecContext, Keepalive, MessageType, Notification, Open, decode_message, encode_message
 from pybgp.messages.framing import Framer
-from pybgp.session import KEPT, Happening, InternalError, OpenReceived, Session
+from pybgp.session import KEPT, Happening, InternalError, Offence, OpenReceived, Session
 from tests.fuzz.inputs import Octets
 
 CALLS: Final = 12
@@ -127,7 +127,7 @@ class Watched:
         elif isinstance(happening, Received | Refresh):
             assert self.up, "routes without a session"
         else:
-            assert isinstance(happening, OpenReceived)
+            assert isinstance(happening, OpenReceived | Offence)
             assert self.open
 
     def check(self) -> None:

@@ -41,7 +41,7 @@ def exactly(block: bytes, context: CodecContext) -> PathAttributes:
     """The attributes of a block that the quick way accepts: the exact way must find no fault in it."""
     found = decode_block(block, context)
     assert found.faults == []
-    assert {ORIGIN.code, AS_PATH.code} <= found.present
+    assert {ORIGIN.code, AS_PATH.code} <= found.present.keys()
     assert not context.internal or LOCAL_PREF.code in found.present
     return path_attributes(found)
 

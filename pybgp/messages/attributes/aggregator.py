@@ -53,6 +53,7 @@ def aggregator_from_json(value: object) -> Aggregator:
 
 AGGREGATOR = Attribute(
     code=7,
+    section="RFC 7606 7.7",
     name="aggregator",
     flags=OPTIONAL_TRANSITIVE,
     decode=decode_aggregator,

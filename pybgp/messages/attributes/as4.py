@@ -49,6 +49,7 @@ def _encode_aggregator(value: Aggregator, _context: CodecContext) -> bytes:
 
 AS4_PATH = Attribute(
     code=17,
+    section="RFC 6793 6",
     name="as4_path",
     flags=OPTIONAL_TRANSITIVE,
     decode=_decode_path,
@@ -61,6 +62,7 @@ AS4_PATH = Attribute(
 
 AS4_AGGREGATOR = Attribute(
     code=18,
+    section="RFC 6793 6",
     name="as4_aggregator",
     flags=OPTIONAL_TRANSITIVE,
     decode=_decode_aggregator,

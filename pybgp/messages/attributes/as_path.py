@@ -259,6 +259,7 @@ def _everyday_pattern() -> bytes:
 
 AS_PATH = Attribute(
     code=2,
+    section="RFC 7606 7.2",
     name="as_path",
     flags=WELL_KNOWN,
     decode=_decode,

@@ -23,6 +23,7 @@ def _from_json(value: object) -> bool:
 
 ATOMIC_AGGREGATE = Attribute(
     code=6,
+    section="RFC 7606 7.6",
     name="atomic_aggregate",
     flags=WELL_KNOWN,
     decode=_decode,

@@ -37,6 +37,9 @@ class Outcome(IntEnum):
     `Update`, so nothing more has to be done.
     """
 
+    def __str__(self) -> str:
+        return "AFI/SAFI disable" if self is Outcome.AFI_SAFI_DISABLE else self.name.lower().replace("_", " ")
+
     OK = 0
     ATTRIBUTE_DISCARD = 1
     TREAT_AS_WITHDRAW = 2
@@ -55,6 +58,16 @@ class Fault:
     attribute: int
     reason: str
     error: ProtocolError
+
+    @property
+    def offset(self) -> int | None:
+        """Where it is, in octets from the start of the message."""
+        return self.error.offset
+
+    @property
+    def section(self) -> str:
+        """The section of the RFC that it offends."""
+        return self.error.section
 
 
 class Malformed(Exception):
@@ -109,6 +122,7 @@ class Attribute(Generic[T]):
     error       the RFC 4271 error for a bad value
     pattern     regular expression of values (with the length octet before them where `length` is None) that are
                 valid without a closer look; needed beside a `check` of its own to be on the quick way (`quick.py`)
+    section     of the RFC that says what a malformed one means
     from_external    False: discarded when an external peer sent it (RFC 7606 7.5, 7.9, 7.10)
     from_new_speaker False: discarded on a session with 4-octet AS numbers (RFC 6793 4.1)
     """
@@ -126,6 +140,7 @@ class Attribute(Generic[T]):
     malformed: Outcome = Outcome.TREAT_AS_WITHDRAW
     error: type[ProtocolError] = OptionalAttributeError
     pattern: bytes | None = None
+    section: str = "RFC 4271 6.3"
     from_external: bool = True
     from_new_speaker: bool = True
 

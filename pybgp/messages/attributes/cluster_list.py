@@ -26,6 +26,7 @@ def _from_json(value: object) -> tuple[int, ...]:
 
 CLUSTER_LIST: Attribute[tuple[int, ...]] = Attribute(
     code=10,
+    section="RFC 7606 7.10",
     name="cluster_list",
     flags=OPTIONAL_NON_TRANSITIVE,
     decode=_decode,

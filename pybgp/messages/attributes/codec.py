@@ -36,13 +36,17 @@ _MAXIMUM_DATA = 4096 - 21
 
 @dataclass(slots=True)
 class Block:
-    """What a block holds.  `present` are the type codes that were there, well-formed or not."""
+    """What a block holds.  `present` are the type codes that were there, well-formed or not,
+    each with its offset in the message."""
 
-    present: set[int] = field(default_factory=set)
+    present: dict[int, int] = field(default_factory=dict)
     good: dict[int, tuple[int, bytes]] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
+    offset: int = 0  # in the message, of the attribute that is looked at
 
-    def fault(self, outcome: Outcome, code: int, reason: str, error: ProtocolError) -> None:
+    def fault(self, outcome: Outcome, code: int, reason: str, error: ProtocolError, section: str = "") -> None:
+        if error.offset is None:
+            error.at(self.offset, section)
         self.faults.append(Fault(outcome, code, reason, error))
 
     @property
@@ -78,23 +82,27 @@ def split_block(block: bytes) -> tuple[list[RawAttribute], bytes]:
     return found, block[position:]
 
 
-def decode_block(octets: bytes, context: CodecContext) -> Block:
-    """Every attribute of a block, checked; what is wrong with it as faults."""
+def decode_block(octets: bytes, context: CodecContext, offset: int = 0) -> Block:
+    """Every attribute of a block, checked; what is wrong with it as faults. `offset`: of the block in the message."""
     block = Block()
+    position = offset
     repeated: set[int] = set()
     attributes, rest = split_block(octets)
     for flags, code, value in attributes:
+        block.offset = position
+        position += (4 if flags & Flag.EXTENDED_LENGTH else 3) + len(value)
         if code in block.present:
             if code not in repeated:
                 repeated.add(code)
                 _duplicate(block, code)
             continue
-        block.present.add(code)
+        block.present[code] = block.offset
         row = ROW_OF.get(code)
         if row is None:
             _unrecognized(block, flags, code, value)
         else:
             _recognized(block, row, flags, value, context)
+    block.offset = position
     if rest:
         _overrun(block, rest)
     if not context.four_octet_as:
@@ -106,7 +114,7 @@ def _duplicate(block: Block, code: int) -> None:
     # RFC 7606 3.g: twice MP_* resets the session, of any other the first one counts.
     outcome = Outcome.SESSION_RESET if code in _MP_CODES else Outcome.ATTRIBUTE_DISCARD
     reason = f"{name_of(code)} is there more than once"
-    block.fault(outcome, code, reason, MalformedAttributeList(reason))
+    block.fault(outcome, code, reason, MalformedAttributeList(reason), "RFC 7606 3 g")
 
 
 def _unrecognized(block: Block, flags: int, code: int, value: bytes) -> None:
@@ -125,25 +133,27 @@ def _recognized(block: Block, row: Attribute[Any], flags: int, value: bytes, con
     if (not row.from_external and not context.internal) or (not row.from_new_speaker and context.four_octet_as):
         sender = "an external peer" if not row.from_external else "a speaker with 4-octet AS numbers"
         reason = f"{name_of(code)} from {sender} is ignored"
-        octets = RawAttribute(flags, code, value).encode()
-        block.fault(Outcome.ATTRIBUTE_DISCARD, code, reason, error_of(MalformedAttributeList, b"", reason))
+        block.fault(Outcome.ATTRIBUTE_DISCARD, code, reason, MalformedAttributeList(reason), row.section)
         return
     kind: type[ProtocolError]
+    start, section = block.offset, row.section
     if (flags ^ row.flags) & (Flag.OPTIONAL | Flag.TRANSITIVE):
         # RFC 7606 3.c: treat-as-withdraw, whatever the attribute; in MP_* it makes the NLRI incorrect (5.3).
         outcome = max(row.malformed, Outcome.TREAT_AS_WITHDRAW)
-        kind, reason = AttributeFlagsError, f"flags 0x{flags:02x}"
+        kind, reason, section = AttributeFlagsError, f"flags 0x{flags:02x}", "RFC 7606 3 c"
     elif (row.length is not None and len(value) != row.length) or (
         row.multiple is not None and (not value or len(value) % row.multiple)
     ):
         expected = row.length if row.length is not None else f"a multiple of {row.multiple}"
         outcome = row.malformed
+        start += 2
         kind, reason = AttributeLengthError, f"{len(value)} octets where {expected} are expected"
     else:
         try:
             (row.check or row.decode)(value, context)
         except Malformed as malformed:
             outcome = row.malformed
+            start += 4 if flags & Flag.EXTENDED_LENGTH else 3
             kind, reason = malformed.error or row.error, malformed.reason
         else:
             block.good[code] = (flags, value)
@@ -151,7 +161,7 @@ def _recognized(block: Block, row: Attribute[Any], flags: int, value: bytes, con
     reason = f"{name_of(code)}: {reason}"
     # RFC 4271 6.3 defines no data for Malformed AS_PATH.
     octets = b"" if kind is AS_PATH.error else RawAttribute(flags, code, value).encode()
-    block.fault(outcome, code, reason, error_of(kind, octets, reason))
+    block.fault(outcome, code, reason, error_of(kind, octets, reason).at(start, section))
 
 
 def _overrun(block: Block, rest: bytes) -> None:
@@ -162,7 +172,7 @@ def _overrun(block: Block, rest: bytes) -> None:
     else:
         reason = f"{len(rest)} octets are left after the attributes, too few for one"
     outcome = Outcome.SESSION_RESET if code in _MP_CODES else Outcome.TREAT_AS_WITHDRAW
-    block.fault(outcome, code, reason, error_of(AttributeLengthError, rest, reason))
+    block.fault(outcome, code, reason, error_of(AttributeLengthError, rest, reason), "RFC 7606 4")
 
 
 def _upgrade(block: Block, context: CodecContext) -> None:

@@ -72,6 +72,7 @@ def _from_json(value: object) -> Collection[int]:
 
 COMMUNITIES: Attribute[Collection[int]] = Attribute(
     code=8,
+    section="RFC 7606 7.8",
     name="communities",
     flags=OPTIONAL_TRANSITIVE,
     decode=_decode,

@@ -33,6 +33,7 @@ def _from_json(value: object) -> Collection[bytes]:
 
 EXTENDED_COMMUNITIES: Attribute[Collection[bytes]] = Attribute(
     code=16,
+    section="RFC 7606 7.14",
     name="extended_communities",
     flags=OPTIONAL_TRANSITIVE,
     decode=_decode,

@@ -73,6 +73,7 @@ def _from_json(value: object) -> Collection[bytes]:
 
 IPV6_EXTENDED_COMMUNITIES: Attribute[Collection[bytes]] = Attribute(
     code=25,
+    section="RFC 7606 7.15",
     name="ipv6_extended_communities",
     flags=OPTIONAL_TRANSITIVE,
     decode=_decode,

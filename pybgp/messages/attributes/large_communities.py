@@ -49,6 +49,7 @@ def _from_json(value: object) -> Collection[LargeCommunity]:
 
 LARGE_COMMUNITIES: Attribute[Collection[LargeCommunity]] = Attribute(
     code=32,
+    section="RFC 8092 5",
     name="large_communities",
     flags=OPTIONAL_TRANSITIVE,
     decode=_decode,

@@ -11,6 +11,7 @@ def _encode(value: int, _context: CodecContext) -> bytes:
 
 LOCAL_PREF = Attribute(
     code=5,
+    section="RFC 7606 7.5",
     name="local_pref",
     flags=WELL_KNOWN,
     decode=decode_uint32,

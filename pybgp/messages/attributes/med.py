@@ -10,6 +10,7 @@ def _encode(value: int, _context: CodecContext) -> bytes:
 
 MED = Attribute(
     code=4,
+    section="RFC 7606 7.4",
     name="med",
     flags=OPTIONAL_NON_TRANSITIVE,
     decode=decode_uint32,

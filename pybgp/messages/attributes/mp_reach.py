@@ -96,6 +96,7 @@ def _from_json(value: object) -> MpReach:
 
 MP_REACH = Attribute(
     code=14,
+    section="RFC 7606 7.11",
     name="mp_reach",
     flags=OPTIONAL_NON_TRANSITIVE,
     decode=_decode,

@@ -45,6 +45,7 @@ def _from_json(value: object) -> MpUnreach:
 
 MP_UNREACH = Attribute(
     code=15,
+    section="RFC 7606 7.12",
     name="mp_unreach",
     flags=OPTIONAL_NON_TRANSITIVE,
     decode=_decode,

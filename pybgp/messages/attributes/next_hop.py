@@ -41,6 +41,7 @@ def _from_json(value: object) -> bytes:
 
 NEXT_HOP = Attribute(
     code=3,
+    section="RFC 7606 7.3",
     name="next_hop",
     flags=WELL_KNOWN,
     decode=_decode,

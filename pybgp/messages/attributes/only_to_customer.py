@@ -10,6 +10,7 @@ def _encode(value: int, _context: CodecContext) -> bytes:
 
 ONLY_TO_CUSTOMER = Attribute(
     code=35,
+    section="RFC 9234 5",
     name="only_to_customer",
     flags=OPTIONAL_TRANSITIVE,
     decode=decode_uint32,

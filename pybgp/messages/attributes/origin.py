@@ -37,6 +37,7 @@ def _from_json(value: object) -> Origin:
 
 ORIGIN = Attribute(
     code=1,
+    section="RFC 7606 7.1",
     name="origin",
     flags=WELL_KNOWN,
     decode=_decode,

@@ -26,6 +26,7 @@ def _encode(value: int, _context: CodecContext) -> bytes:
 
 ORIGINATOR_ID = Attribute(
     code=9,
+    section="RFC 7606 7.9",
     name="originator_id",
     flags=OPTIONAL_NON_TRANSITIVE,
     decode=decode_uint32,
