@@ -6,19 +6,21 @@ from collections.abc import Callable, Iterator
 
 from pybgp.family import Family
 from pybgp.messages import RouteRefresh, encode_message
+from pybgp.messages.attributes.path_attributes import PathAttributes
 from pybgp.messages.context import CodecContext
 from pybgp.messages.update import Reach, Unreach
 from pybgp.messages.update_writer import AttributesTooLong, encode_end_of_rib, encode_reach, encode_unreach, with_stacks
+from pybgp.prefix import NLRI
 from pybgp.rib.adj_rib_in import AdjRibIn
 from pybgp.rib.adj_rib_out import AdjRibOut
 from pybgp.rib.eligibility import Eligibility
 from pybgp.rib.export import Export
 from pybgp.rib.filter import Filter
-from pybgp.rib.route import Delta, Source, best_of
+from pybgp.rib.many_paths import BestAllowed, ManyPaths, tagged, untagged
+from pybgp.rib.route import Delta, Entry, Path, Source, best_of, paths_of
 from pybgp.tables import Tables
 
 BEGIN_OF_RIB, END_OF_RIB = 1, 2  # subtypes of ROUTE-REFRESH, RFC 7313
-OWN_PATH_ID = 1  # we send one path a prefix; RFC 7911 wants a number on it all the same
 
 
 class Exchange:
@@ -42,7 +44,8 @@ class Exchange:
         self._tables = tables
         self._context = CodecContext()
         self._refreshed = False
-        self._sink: Callable[[Delta], None] | None = None
+        self._many: ManyPaths | BestAllowed | None = None
+        self._own_only = False
         self._session = 0  # counts sessions: a job of an earlier one must not speak for this one
         self._control: list[bytes] = []
         self._before_end: int | None = None  # prefixes of the initial table still to be drained
@@ -57,8 +60,9 @@ class Exchange:
 
     # the session
 
-    def up(self, context: CodecContext, export: Export, *, deferring: bool) -> None:
-        """The family was negotiated. With `deferring` only our own routes are told until `release`."""
+    def up(self, context: CodecContext, export: Export, *, deferring: bool, paths: int = 0) -> None:
+        """The family was negotiated. With `deferring` only our own routes are told until `release`. With ADD-PATH
+        the best so many `paths` of a prefix are told, 0: all."""
         self._context = context
         self._session += 1
         self._control = []
@@ -66,15 +70,17 @@ class Exchange:
         self._before_end = self._refreshing = self._refresh_wanted = None
         self._refreshed = False
         self.adj_rib_out = AdjRibOut(self.family, export)
-        if deferring:
-            self._tell_all(self._apply_own, None)
-        else:
-            self._tell_all(self.adj_rib_out.apply, self._table_told)
+        self._many = None
+        if self.family in context.add_path_send:
+            self._many = ManyPaths(self.adj_rib_out, paths)
+        elif export.numbers.transparent:
+            self._many = BestAllowed(self.adj_rib_out)
+        self._tell_all(own_only=deferring)
 
     def release(self) -> None:
         """The deferral is over: tell everything, then End-of-RIB."""
         if self.adj_rib_out is not None:
-            self._tell_all(self.adj_rib_out.apply, self._table_told)
+            self._tell_all(own_only=False)
 
     def down(self, *, keep: bool) -> None:
         """The session is gone. With `keep` the peer's routes stay, marked stale (RFC 4724 section 4.2);
@@ -106,10 +112,10 @@ class Exchange:
         self._tables.later(self._owner, self.adj_rib_in.change_policy(policy))
 
     def change_export(self, policy: Filter) -> None:
-        if self.adj_rib_out is not None and self._sink is not None:
+        if self.adj_rib_out is not None:
             self.adj_rib_out.export.policy = policy
             self.adj_rib_out.export.forget()
-            self._tables.later(self._owner, self._apply_all(self._sink, None))
+            self._tables.later(self._owner, self._apply_all(None))
 
     # what the peer says
 
@@ -155,6 +161,35 @@ class Exchange:
     def advertised(self) -> int:
         return 0 if self.adj_rib_out is None else len(self.adj_rib_out.sent)
 
+    def told(self, nlri: NLRI) -> dict[int, PathAttributes]:
+        """What the peer holds of a destination, by the path identifier that we sent (0 without ADD-PATH)."""
+        if self.adj_rib_out is None:
+            return {}
+        sent = self.adj_rib_out.sent
+        if isinstance(self._many, ManyPaths):
+            keys = {path_id: tagged(path_id, nlri) for path_id in self._many.path_ids(nlri)}
+        else:
+            keys = {0: nlri}
+        return {path_id: sent[key] for path_id, key in keys.items() if key in sent}
+
+    def told_destinations(self) -> list[NLRI]:
+        """All of which the peer holds something."""
+        sent = [] if self.adj_rib_out is None else list(self.adj_rib_out.sent)
+        return list(dict.fromkeys(untagged(sent)[0])) if isinstance(self._many, ManyPaths) else sent
+
+    def key_of(self, nlri: NLRI, path: Path) -> bytes | None:
+        """Under what a path is told, or is about to be; None: it is not."""
+        if not isinstance(self._many, ManyPaths):
+            return nlri
+        wanted = (path.source, path.path_id)
+        found = (path_id for path_id, key in self._many.path_ids(nlri).items() if key == wanted)
+        return next((tagged(path_id, nlri) for path_id in found), None)
+
+    @property
+    def several_paths(self) -> bool:
+        """Whether the peer may be told of paths that are not the best."""
+        return self._many is not None
+
     def produce(self, limit: int) -> tuple[list[bytes], int]:
         """Up to `limit` prefixes of what waits, as messages; and how many prefixes there are in them."""
         out = self.adj_rib_out
@@ -165,16 +200,16 @@ class Exchange:
         messages, self._control = self._control, []
         count = 0
         if out.pending:
-            for attributes, nlri, stacks in with_stacks(self.family, out.drain(limit)):
-                count += len(nlri)
-                path_ids = [OWN_PATH_ID] * len(nlri) if self.family in self._context.add_path_send else None
+            for attributes, keys, stacks in with_stacks(self.family, out.drain(limit)):
+                count += len(keys)
+                nlri, path_ids = untagged(keys) if isinstance(self._many, ManyPaths) else (keys, None)
                 if attributes is not None:
                     try:
                         messages += encode_reach(self.family, nlri, attributes, self._context, path_ids, stacks)
                         continue
                     except AttributesTooLong:  # no message can carry them: the peer must not keep older ones
-                        self.too_long += len(nlri)
-                        out.unsent(nlri)
+                        self.too_long += len(keys)
+                        out.unsent(keys)
                 messages += encode_unreach(self.family, nlri, self._context, path_ids)
         if self._before_end is not None:
             self._before_end = min(self._before_end - count, out.pending)
@@ -189,29 +224,56 @@ class Exchange:
 
     # inside
 
-    def _tell_all(self, sink: Callable[[Delta], None], then: Callable[[], None] | None) -> None:
-        self._sink = sink
-        self._tables.listen(self.family, self._owner, sink)
-        self._tables.later(self._owner, self._apply_all(sink, then))
+    def _tell_all(self, *, own_only: bool) -> None:
+        """From now on the peer hears of every change; and, in slices, of what is there already. With `own_only`
+        learned routes are held back (RFC 4724 section 4.1)."""
+        assert self.adj_rib_out is not None
+        self._own_only = own_only
+        if self._many is None:
+            sink = self._apply_own if own_only else self.adj_rib_out.apply
+            self._tables.listen(self.family, self._owner, sink)
+        else:
+            self._tables.watch(self.family, self._owner, self._apply_own_paths if own_only else self._many.apply)
+        self._tables.later(self._owner, self._apply_all(None if own_only else self._table_told))
 
-    def _apply_all(self, sink: Callable[[Delta], None], then: Callable[[], None] | None) -> Iterator[list[Delta]]:
+    def _apply_all(self, then: Callable[[], None] | None) -> Iterator[list[Delta]]:
         """The whole table to this peer alone, in slices."""
         session = self._session
-        for deltas in self.adj_rib_in.rib.snapshot():
-            if session != self._session:
-                return
-            for delta in deltas:
-                sink(delta)
+        for _ in self._selections() if self._many is None else self._candidates(self._many):
             self._tables.outgoing.add(self._owner)
             yield []
-        if then is not None and session == self._session:
+            if session != self._session:
+                return
+        if then is not None:
             then()
 
+    def _selections(self) -> Iterator[None]:
+        for deltas in self.adj_rib_in.rib.snapshot():
+            for delta in deltas:
+                if self._own_only:
+                    self._apply_own(delta)
+                elif self.adj_rib_out is not None:
+                    self.adj_rib_out.apply(delta)
+            yield
+
+    def _candidates(self, many: ManyPaths | BestAllowed) -> Iterator[None]:
+        for groups in self.adj_rib_in.rib.entries():
+            for entry, nlri in groups:
+                if self._own_only:
+                    self._apply_own_paths(nlri, entry)
+                else:
+                    many.apply(nlri, entry)
+            yield
+
     def _apply_own(self, delta: Delta) -> None:
-        """While learned routes are held back (RFC 4724 section 4.1)."""
         best = best_of(delta.new)
         if self.adj_rib_out is not None and (best is None or best.source.local):
             self.adj_rib_out.apply(delta)
+
+    def _apply_own_paths(self, nlri: list[NLRI], entry: Entry | None) -> None:
+        own = tuple(path for path in paths_of(entry) if path.source.local)
+        if self._many is not None:
+            self._many.apply(nlri, own or None)
 
     def _table_told(self) -> None:
         self._before_end = self.pending

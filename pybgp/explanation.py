@@ -209,12 +209,15 @@ def _told(router: Router, exchange: Exchange, context: CodecContext, nlri: NLRI,
     peer, path = exchange.source.name, verdict.path
     if path.rejected is not None:
         return _not(peer, path.rejected, ELIGIBILITY)
-    if verdict.step is not None:
+    if verdict.step is not None and not exchange.several_paths:
         return _not(peer, f"not the best path: {verdict.reason}", "decision")
     answer = out.export.judge(path, nlri)
-    held, waits = out.sent.get(nlri), out.waits(nlri)
+    key = exchange.key_of(nlri, path)
+    held, waits = (None, False) if key is None else (out.sent.get(key), out.waits(key))
     if isinstance(answer, str):
         return _not(peer, answer, EXPORT_RULES, pending=waits)
+    if verdict.step is not None and not waits and (key is None or (held is not None and held != answer)):
+        return _not(peer, f"better paths are told: {verdict.reason}", "decision")
     if held is not None and not waits:
         return Telling(peer, told=True, attributes=held)
     if waits:

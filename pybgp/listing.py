@@ -121,18 +121,13 @@ def advertised(router: Router, to: str, which: Filtering) -> Iterator[list[Liste
 
 
 def _sent(exchange: Exchange, which: Filtering) -> Iterator[list[ListedRoute]]:
-    out = exchange.adj_rib_out
-    assert out is not None
-    sent = out.sent
-    for keys in which.keys(lambda: list(sent), sent.__contains__):
+    for keys in which.keys(exchange.told_destinations, lambda nlri: bool(exchange.told(nlri))):
         found = []
         for nlri in keys:
-            attributes = sent.get(nlri)
-            if attributes is None:
-                continue  # withdrawn since
-            route = Route.of(exchange.family, nlri, attributes, exchange.source)
-            if which.wanted is None or which.wanted(route):
-                found.append(ListedRoute(route.prefix, attributes, exchange.source.name))
+            for path_id, attributes in exchange.told(nlri).items():  # nothing, where it was withdrawn since
+                route = Route.of(exchange.family, nlri, attributes, exchange.source)
+                if which.wanted is None or which.wanted(route):
+                    found.append(ListedRoute(route.prefix, attributes, exchange.source.name, path_id=path_id))
         yield found
 
 

@@ -22,6 +22,7 @@ from pybgp.peer import Effect, Peer
 from pybgp.policy import Policy, missing_policy, prepare
 from pybgp.prefix import NLRI, Prefix, pack_address
 from pybgp.rib.adj_rib_in import AdjRibIn, next_hops_changed
+from pybgp.rib.as_numbers import AsNumbers
 from pybgp.rib.eligibility import Eligibility, Resolver
 from pybgp.rib.filter import Filter
 from pybgp.rib.route import Source
@@ -229,7 +230,11 @@ class Router:
             cluster_id=config.cluster_id or 0,
             addresses=self._addresses,
             allow_own_as=config.allow_own_as,
+            enforce_first_as=config.enforce_first_as,
             resolve=self._resolve,
+            numbers=AsNumbers.of(config),
+            honor_graceful_shutdown=config.honor_graceful_shutdown,
+            blackhole=config.blackhole,
         )
 
     def session_changed(self, peer: Peer, now: float) -> None:

@@ -159,6 +159,8 @@ class Speaker:
         Raises ConfigurationError: a wrong or unknown setting, or the address is a peer already.
         """
         settings.setdefault("local_as", self.local_as)
+        if settings["local_as"] != self.local_as:
+            settings.setdefault("speaker_as", self.local_as)
         settings.setdefault("bgp_identifier", self.bgp_identifier)
         config = _config(address=address, peer_as=peer_as, **settings)
         self._router.add_peer(config, import_policy, export_policy, self._shell.now_if_running())

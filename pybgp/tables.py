@@ -13,6 +13,8 @@ from pybgp.rib.loc_rib import LocRib
 from pybgp.rib.route import Delta, Entry
 
 Sink = Callable[[Delta], None]
+Watcher = Callable[[list[NLRI], Entry | None], None]
+"""Hears of all candidates of prefixes whenever one of them changes."""
 
 
 class Reader(Protocol):
@@ -38,6 +40,7 @@ class Tables:
         self._multipath = multipath
         self._ribs: dict[Family, LocRib] = {}
         self._sinks: dict[Family, dict[object, Sink]] = {}
+        self._watchers: dict[Family, dict[object, Watcher]] = {}
         self._readers: WeakSet[Reader] = WeakSet()
 
     def __iter__(self) -> Iterator[LocRib]:
@@ -60,6 +63,21 @@ class Tables:
 
     def ignore(self, family: Family, owner: object) -> None:
         self._sinks.get(family, {}).pop(owner, None)
+        watchers = self._watchers.get(family)
+        if watchers is not None and watchers.pop(owner, None) is not None and not watchers:
+            self.loc_rib(family).watch = None
+
+    def watch(self, family: Family, owner: object, watcher: Watcher) -> None:
+        """Hear of the candidates instead of the selection; `ignore` ends it."""
+        watchers = self._watchers.setdefault(family, {})
+        watchers[owner] = watcher
+
+        def spread(nlri: list[NLRI], entry: Entry | None) -> None:
+            for one in watchers.values():
+                one(nlri, entry)
+            self.outgoing.update(watchers)
+
+        self.loc_rib(family).watch = spread
 
     def subscribe(self, reader: Reader, *, snapshot: bool) -> None:
         """From now on; with `snapshot` also of what is there already, collected in slices."""

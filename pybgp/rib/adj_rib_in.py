@@ -120,21 +120,21 @@ class AdjRibIn:
     ) -> list[tuple[Path, list[NLRI]]]:
         if self.policy.per_path:
             return [(self._one(attributes, path_id, generation), nlri)]
-        why = self.eligibility.why_not(self.source, attributes)
-        if why is not None:
-            return [(self._variant((attributes, path_id, generation), why), nlri)]
+        shown = self.eligibility.arriving(self.source, self.rib.family, attributes)
+        if isinstance(shown, str):
+            return [(self._variant((attributes, path_id, generation), shown), nlri)]
         return [
             (self._variant((attributes, path_id, generation), answer), part)
-            for answer, part in self.policy.judge_each(self.rib.family, nlri, attributes, self.source)
+            for answer, part in self.policy.judge_each(self.rib.family, nlri, shown, self.source)
         ]
 
     def _one(self, attributes: PathAttributes, path_id: int, generation: int) -> Path:
         key = (attributes, path_id, generation)
         path = self._paths.get(key)
         if path is None:
-            answer: Judgement | None = self.eligibility.why_not(self.source, attributes)
-            if answer is None:
-                answer = self.policy.judge(self.rib.family, attributes, self.source)
+            answer: Judgement = self.eligibility.arriving(self.source, self.rib.family, attributes)
+            if not isinstance(answer, str):
+                answer = self.policy.judge(self.rib.family, answer, self.source)
             path = self._make(key, answer)
             if len(self._paths) >= CACHE_LIMIT:
                 self._paths.clear()
@@ -154,6 +154,7 @@ class AdjRibIn:
         received, path_id, generation = key
         if isinstance(answer, str):
             return Path(self.source, received, path_id=path_id, rejected=answer, generation=generation)
+        answer = self.eligibility.accepted(self.source, answer)
         cost, why = self.eligibility.next_hop(self.source, answer) if self._has_next_hop else (0, None)
         return Path(
             self.source,

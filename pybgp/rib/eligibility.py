@@ -9,9 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pybgp.family import Family
+from pybgp.messages.attributes.as_path import AS_PATH
+from pybgp.messages.attributes.communities import BLACKHOLE, COMMUNITIES, GRACEFUL_SHUTDOWN, NO_EXPORT
+from pybgp.messages.attributes.local_pref import LOCAL_PREF
 from pybgp.messages.attributes.path_attributes import PathAttributes
 from pybgp.prefix import format_address
+from pybgp.rib.as_numbers import AsNumbers
 from pybgp.rib.filter import ELIGIBILITY, Reason
+from pybgp.rib.roles import leaked, marked_on_arrival
 from pybgp.rib.route import Source, address_text
 
 Resolver = Callable[[bytes], int | None]
@@ -25,7 +31,9 @@ class Eligibility:
     `cluster_id` 0 stands for the BGP Identifier. `addresses` are this speaker's own (the one of the session
     need not be among them). `allow_own_as` is how often the local AS may be in an AS_PATH.
     `enforce_first_as` holds an external peer to putting its AS first (RFC 4271 section 6.3), which a route
-    server does not do.
+    server does not do. `numbers`: what is done to the AS_PATHs of an external peer (None: nothing). An external
+    peer's routes with GRACEFUL_SHUTDOWN get LOCAL_PREF 0 with `honor_graceful_shutdown` (RFC 8326), those with
+    BLACKHOLE stay in this AS with `blackhole` (RFC 7999 section 3.2).
     """
 
     bgp_identifier: int
@@ -34,19 +42,48 @@ class Eligibility:
     allow_own_as: int = 0
     enforce_first_as: bool = True
     resolve: Resolver | None = None
+    numbers: AsNumbers | None = None
+    honor_graceful_shutdown: bool = True
+    blackhole: bool = False
 
-    def why_not(self, source: Source, attributes: PathAttributes) -> str | None:
+    def why_not(self, source: Source, attributes: PathAttributes) -> Reason | None:
         """What rules out a path as it was received; None: nothing."""
         if source.local:
             return None
-        if attributes.count_as(source.local_as) > self.allow_own_as:
-            return _why("as-loop", f"AS loop: own AS {source.local_as} is in the AS_PATH {attributes.as_path}")
+        for own in {source.local_as, source.speaker_as or source.local_as}:
+            if attributes.count_as(own) > self.allow_own_as:
+                return _why("as-loop", f"AS loop: own AS {own} is in the AS_PATH {attributes.as_path}")
         if source.internal:
             return self._reflection_loop(attributes)
         if self.enforce_first_as and attributes.neighbor_as != source.asn:
             first = attributes.neighbor_as or "missing"
             return _why("first-as", f"first AS of the AS_PATH is {first}, not the peer's {source.asn}")
         return None
+
+    def arriving(self, source: Source, family: Family, attributes: PathAttributes) -> PathAttributes | Reason:
+        """What import policy is shown of a path, or what rules it out."""
+        why = self.why_not(source, attributes)
+        if why is not None:
+            return why
+        if source.role is not None:
+            leak = leaked(source.role, family, attributes, source.asn)
+            if leak is not None:
+                return _why("route-leak", leak)
+            attributes = marked_on_arrival(source.role, family, attributes, source.asn)
+        if self.numbers is not None and not self.numbers.plain and source.external:
+            attributes = attributes.with_(AS_PATH, self.numbers.incoming(attributes.as_path))
+        return attributes
+
+    def accepted(self, source: Source, attributes: PathAttributes) -> PathAttributes:
+        """What communities ask for, after import policy."""
+        if not source.external or b"\xff\xff" not in attributes.block:
+            return attributes
+        communities = attributes.communities
+        if self.honor_graceful_shutdown and GRACEFUL_SHUTDOWN in communities:
+            attributes = attributes.with_(LOCAL_PREF, 0)
+        if self.blackhole and BLACKHOLE in communities and NO_EXPORT not in communities:
+            attributes = attributes.with_(COMMUNITIES, (*attributes[COMMUNITIES], NO_EXPORT))
+        return attributes
 
     def next_hop(self, source: Source, attributes: PathAttributes) -> tuple[int, str | None]:
         """Interior cost of the next hop, and what rules it out (RFC 4271 sections 5.1.3, 6.3 and 9.1.2.1)."""
@@ -66,7 +103,7 @@ class Eligibility:
             (0, _why("next-hop", f"next hop {address_text(next_hop)} is unreachable")) if cost is None else (cost, None)
         )
 
-    def _reflection_loop(self, attributes: PathAttributes) -> str | None:
+    def _reflection_loop(self, attributes: PathAttributes) -> Reason | None:
         if attributes.originator_id == self.bgp_identifier:
             return _why("originator-id", "originated by this speaker: its BGP Identifier is the ORIGINATOR_ID")
         if attributes.cluster_list_length:

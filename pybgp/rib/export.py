@@ -10,7 +10,13 @@ from __future__ import annotations
 from pybgp.family import Family
 from pybgp.messages.attributes.as_path import AS_PATH
 from pybgp.messages.attributes.cluster_list import CLUSTER_LIST
-from pybgp.messages.attributes.communities import NO_ADVERTISE, NO_EXPORT, NO_EXPORT_SUBCONFED
+from pybgp.messages.attributes.communities import (
+    COMMUNITIES,
+    GRACEFUL_SHUTDOWN,
+    NO_ADVERTISE,
+    NO_EXPORT,
+    NO_EXPORT_SUBCONFED,
+)
 from pybgp.messages.attributes.extended_communities import EXTENDED_COMMUNITIES
 from pybgp.messages.attributes.ipv6_extended_communities import IPV6_EXTENDED_COMMUNITIES
 from pybgp.messages.attributes.local_pref import LOCAL_PREF
@@ -19,8 +25,10 @@ from pybgp.messages.attributes.originator_id import ORIGINATOR_ID
 from pybgp.messages.attributes.path_attributes import PathAttributes
 from pybgp.messages.nlri import codec_of
 from pybgp.prefix import NLRI
+from pybgp.rib.as_numbers import AsNumbers
 from pybgp.rib.decision import DEFAULT_LOCAL_PREF
 from pybgp.rib.filter import EXPORT_RULES, Filter, Judgement, Reason
+from pybgp.rib.roles import marked_on_leaving, must_not_go
 from pybgp.rib.route import Path, Source, address_text
 
 CACHE_LIMIT = 1 << 13
@@ -35,6 +43,9 @@ class Export:
     than the session's own cannot use. `next_hop_self`: None is the rule of RFC 4271 5.1.3 (external peers
     get it, internal ones the next hop as learned). `extended_next_hop`: IPv4 with an IPv6 next hop was
     negotiated (RFC 8950). `withhold_peer_as` spares an external peer the paths that it would drop as loops.
+    `next_hop_unchanged` leaves it as learned for external peers, too. `numbers`: what an external peer sees in the
+    AS_PATH; as a route server's client (RFC 7947) it gets NEXT_HOP and MULTI_EXIT_DISC as they came, as well. With
+    `graceful_shutdown` all that is told says that we are about to go (RFC 8326).
     Answers are remembered a path; `forget()` when an argument has changed.
     """
 
@@ -49,6 +60,9 @@ class Export:
         own_next_hop: bytes | None = None,
         extended_next_hop: bool = False,
         withhold_peer_as: bool = False,
+        next_hop_unchanged: bool = False,
+        numbers: AsNumbers | None = None,
+        graceful_shutdown: bool = False,
     ) -> None:
         self.target = target
         self.family = family
@@ -58,6 +72,9 @@ class Export:
         self.own_next_hop = target.local_address if own_next_hop is None else own_next_hop
         self.extended_next_hop = extended_next_hop
         self.withhold_peer_as = withhold_peer_as
+        self.numbers = numbers or AsNumbers(local_as=target.local_as, speaker_as=target.local_as)
+        self.next_hop_unchanged = next_hop_unchanged or self.numbers.transparent
+        self.graceful_shutdown = graceful_shutdown
         self._codec = codec_of(family)
         self._answers: dict[Path, Judgement] = {}
         self._finished: dict[tuple[Path, PathAttributes], Judgement] = {}
@@ -141,7 +158,7 @@ class Export:
         own = path.source.local
         if not self._codec.has_next_hop:
             pass
-        elif attributes.next_hop and (own or not self.next_hop_self):
+        elif attributes.next_hop and (own or self.next_hop_unchanged or not self.next_hop_self):
             # Given with an own route, or left as learned. A link-local address is of use on its link only
             # (RFC 2545 section 3), and this peer need not be there.
             if len(attributes.next_hop) == 32:
@@ -154,9 +171,9 @@ class Export:
         if self.target.internal:
             if attributes.local_pref is None:
                 attributes = attributes.with_(LOCAL_PREF, DEFAULT_LOCAL_PREF)
-        elif attributes.med is not None and not own:
+        elif attributes.med is not None and not own and not self.numbers.transparent:
             attributes = attributes.without(MED)  # 5.1.4: not to other neighboring ASes
-        if not self.target.internal and not own:
+        if not self.target.internal and not own and not self.numbers.transparent:
             attributes = _transitive(attributes)
         return attributes
 
@@ -178,6 +195,10 @@ class Export:
                     return _why("ibgp", "learned by iBGP, and neither peer is a route reflector client")
                 if _originator(path) == target.bgp_identifier:
                     return _why("originator-id", "this peer originated it")
+        if target.role is not None:
+            upward = must_not_go(target.role, self.family, attributes)
+            if upward is not None:
+                return _why("only-to-customer", upward)
         if self.withhold_peer_as and not target.internal and target.asn in attributes.as_path:
             return _why("as-loop", f"the peer's AS {target.asn} is in the AS_PATH")
         return None
@@ -196,13 +217,17 @@ class Export:
         else:
             # RFC 5065 section 5.3: confederation segments, as an internal peer may send them, stay inside.
             outside = attributes.as_path.without_confederation()
-            attributes = attributes.with_(AS_PATH, outside.prepend(target.local_as))
+            attributes = attributes.with_(AS_PATH, self.numbers.outgoing(outside, target.asn, own=source.local))
             if attributes.local_pref is not None:
                 attributes = attributes.without(LOCAL_PREF)  # 5.1.5
             if attributes.originator_id is not None:
                 attributes = attributes.without(ORIGINATOR_ID)
             if attributes.cluster_list_length:
                 attributes = attributes.without(CLUSTER_LIST)
+            if target.role is not None:
+                attributes = marked_on_leaving(target.role, self.family, attributes, target.local_as)
+        if self.graceful_shutdown:
+            attributes = _going(attributes, target)
         if len(self._pool) >= CACHE_LIMIT:
             self._pool.clear()
         # One object for equal attributes: prefixes announced one by one then share UPDATEs.
@@ -219,6 +244,13 @@ class Export:
         if next_hop[:16] == self.target.address:
             return "the next hop is the peer's own address"  # 5.1.3
         return None
+
+
+def _going(attributes: PathAttributes, target: Source) -> PathAttributes:
+    """RFC 8326 section 4.2: GRACEFUL_SHUTDOWN, and inside the AS the lowest LOCAL_PREF at once."""
+    if GRACEFUL_SHUTDOWN not in attributes.communities:
+        attributes = attributes.with_(COMMUNITIES, (*attributes.get(COMMUNITIES, ()), GRACEFUL_SHUTDOWN))
+    return attributes.with_(LOCAL_PREF, 0) if target.internal else attributes
 
 
 def _why(rule: str, text: str) -> Reason:

@@ -35,6 +35,10 @@ Replacement = Callable[[Path, list[NLRI]], Iterable[tuple[Path, list[NLRI]]]]
 path identifier stay."""
 
 
+Watch = Callable[[list[NLRI], Entry | None], None]
+"""Hears of every change of candidates, selected or not: the prefixes, and all that they have now."""
+
+
 class Verdict(NamedTuple):
     """One candidate of a prefix: `step` is where it lost (None: the best), `reason` says so in words."""
 
@@ -45,13 +49,15 @@ class Verdict(NamedTuple):
 
 
 class LocRib:
-    """The table of one family. `multipath` is the most paths that are selected for a prefix."""
+    """The table of one family. `multipath` is the most paths that are selected for a prefix. `watch` is for who
+    needs more than what is selected (ADD-PATH); it is called while the table changes, and may not change it."""
 
     def __init__(self, family: Family, *, multipath: int = 1) -> None:
         if multipath < 1:
             raise ValueError(f"multipath is a number of paths from 1 up, not {multipath}")
         self.family = family
         self.multipath = multipath
+        self.watch: Watch | None = None
         self._table: dict[NLRI, Entry] = {}
         self._counts: dict[Source, int] = {}
         self._joined: dict[tuple[Entry, Path], Entry] = {}  # (what was held, path put in) -> what is held then
@@ -68,6 +74,8 @@ class LocRib:
         if self._table.keys().isdisjoint(fresh):
             self._table.update(fresh)
             self._count(path.source, len(fresh))
+            if self.watch is not None and keys:
+                self.watch(keys, path)
             return [Delta(self.family, keys, None, path)] if path.rejected is None and keys else []
         deltas: list[Delta] = []
         for old, group in self._by_entry(keys):
@@ -169,6 +177,11 @@ class LocRib:
                 for entry, group in self._by_entry(keys)
                 if (selected := self._selection(entry)) is not None
             ]
+
+    def entries(self, chunk: int = CHUNK) -> Iterator[list[tuple[Entry, list[NLRI]]]]:
+        """All candidates of every prefix, in slices; prefixes are grouped by them within a slice."""
+        for keys in self._slices(chunk):
+            yield [(entry, group) for entry, group in self._by_entry(keys) if entry is not None]
 
     def walk(self, chunk: int = CHUNK) -> Iterator[list[tuple[NLRI, Entry]]]:
         """Each selected prefix with its selection, in slices."""
@@ -294,6 +307,8 @@ class LocRib:
 
     def _compare(self, deltas: list[Delta], keys: list[NLRI], old: Entry | None, new: Entry | None) -> None:
         """Add a Delta if the selection of old and of new differ to a reader."""
+        if self.watch is not None:
+            self.watch(keys, new)
         before, after = self._selection(old), self._selection(new)
         if before is after:
             return

@@ -38,6 +38,7 @@ class Source:
     local_address: bytes = b""
     generation: int = 0
     role: str | None = None  # ours towards the peer, RFC 9234
+    speaker_as: int = 0  # our own, where `local_as` is another one shown to this peer; 0: the same
     group: str = ""  # where its settings came from
 
     @classmethod
