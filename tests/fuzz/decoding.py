@@ -11,14 +11,16 @@ import json
 from pybgp.app.message_json import error_to_json, message_from_json, message_to_json
 from pybgp.app.message_text import message_text
 from pybgp.errors import ProtocolError
+from pybgp.family import Family
 from pybgp.messages import CodecContext, Message, Notification, Update, decode_message, encode_message
 from pybgp.messages import update as update_module
 from pybgp.messages.attributes.base import Outcome
 from pybgp.messages.attributes.path_attributes import AttributePool
 from pybgp.messages.framing import HEADER_LENGTH, Framer
+from pybgp.messages.nlri import CODEC_OF
 from pybgp.messages.update import update_body
 from pybgp.prefix import Prefix
-from tests.fuzz.inputs import Octets, context_of
+from tests.fuzz.inputs import BOTH, Octets, context_of
 
 LONGEST = 4096 - HEADER_LENGTH
 
@@ -85,7 +87,7 @@ def check_update(update: Update, again: Update, body: bytes, context: CodecConte
     for reach in update.reach:
         check_keys(reach.family, reach.nlri, reach.path_ids, context)
         assert reach.nlri
-        assert reach.attributes.next_hop
+        assert reach.attributes.next_hop or reach.family not in BOTH
         assert repr(reach.attributes)
         for row, value in reach.attributes.items():
             assert row.from_json(row.to_json(value)) == value, row.name
@@ -99,7 +101,7 @@ def check_update(update: Update, again: Update, body: bytes, context: CodecConte
     assert update.faults == exact.faults
 
 
-def check_keys(family: object, nlri: list[bytes], path_ids: list[int] | None, context: CodecContext) -> None:
+def check_keys(family: Family, nlri: list[bytes], path_ids: list[int] | None, context: CodecContext) -> None:
     assert family in context.families
     if path_ids is None:
         assert family not in context.add_path_receive or not nlri
@@ -107,7 +109,8 @@ def check_keys(family: object, nlri: list[bytes], path_ids: list[int] | None, co
         assert len(path_ids) == len(nlri)
         assert family in context.add_path_receive
     for one in nlri:
-        assert Prefix.of(family, one).nlri == one, "not canonical"  # type: ignore[arg-type]
+        if family in CODEC_OF:
+            assert Prefix.read(family, str(Prefix.of(family, one))).nlri == one, "not canonical"
 
 
 def decode_exactly(body: bytes, context: CodecContext) -> Update:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pybgp.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from pybgp.messages import CodecContext
+from pybgp.messages.nlri import CODEC_OF
 
 BOTH = frozenset({IPV4_UNICAST, IPV6_UNICAST})
+EVPN = Family(25, 70)  # nobody knows it
+OTHERS = frozenset(CODEC_OF) - BOTH | {EVPN}
 NONE: frozenset[Family] = frozenset()
 
-# What an octet says of a session, bit by bit.
+# What an octet says of a session, bit by bit; both of the last two: all families but unicast.
 FOUR_OCTET_AS, EXTENDED_MESSAGE, INTERNAL, ADD_PATH_V4, ADD_PATH_V6, EXTENDED_NEXT_HOP, ONLY_V6, ONLY_V4 = (
     1 << bit for bit in range(8)
 )
@@ -20,7 +23,11 @@ def context_of(octet: int) -> CodecContext:
         family for family, bit in ((IPV4_UNICAST, ADD_PATH_V4), (IPV6_UNICAST, ADD_PATH_V6)) if octet & bit
     )
     families = BOTH
-    if octet & ONLY_V6:
+    if octet & ONLY_V6 and octet & ONLY_V4:
+        families = OTHERS
+        if octet & ADD_PATH_V4:
+            add_path |= OTHERS - {EVPN}
+    elif octet & ONLY_V6:
         families = frozenset({IPV6_UNICAST})
     elif octet & ONLY_V4:
         families = frozenset({IPV4_UNICAST})

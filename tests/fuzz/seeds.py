@@ -9,21 +9,46 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from pybgp.errors import AdministrativeShutdown
-from pybgp.family import IPV4_UNICAST, IPV6_UNICAST, Family
+from pybgp.family import IPV4_UNICAST, IPV6_UNICAST, Family, Safi
 from pybgp.messages import CodecContext, Keepalive, MessageType, Notification, RouteRefresh, encode_message
 from pybgp.messages.attributes.as_path import AsPath, Segment, SegmentType
 from pybgp.messages.attributes.base import RawAttribute
+from pybgp.messages.attributes.labelled import LabelledAttributes
 from pybgp.messages.attributes.path_attributes import PathAttributes
 from pybgp.messages.framing import HEADER_LENGTH, frame
+from pybgp.messages.nlri.labels import pack_labels
 from pybgp.messages.update_writer import encode_end_of_rib, encode_reach, encode_unreach
-from pybgp.prefix import parse_nlri
-from tests.fuzz.inputs import EXTENDED_MESSAGE, FOUR_OCTET_AS, INTERNAL, context_of
+from pybgp.prefix import Prefix, pack_address, parse_nlri
+from tests.fuzz.inputs import (
+    ADD_PATH_V4,
+    EVPN,
+    EXTENDED_MESSAGE,
+    FOUR_OCTET_AS,
+    INTERNAL,
+    ONLY_V4,
+    ONLY_V6,
+    context_of,
+)
 from tests.fuzz.session import CALLS, KEEPALIVE, NEXT_DEADLINE, opening
 from tests.strategies import contexts, update_bodies
 
 SEQUENCE = SegmentType.AS_SEQUENCE
 V4 = [parse_nlri(text)[1] for text in ("0.0.0.0/0", "10.0.0.0/8", "10.1.128.0/17", "192.0.2.77/32", "198.51.100.0/24")]
 V6 = [parse_nlri(text)[1] for text in ("::/0", "2001:db8::/32", "2001:db8:1::/48", "2001:db8::1/128")]
+OTHER: tuple[tuple[Family, tuple[str, ...], str | None], ...] = (
+    (Family.parse("ipv4-labeled-unicast"), ("10.0.0.0/8", "0.0.0.0/0", "192.0.2.77/32"), "192.0.2.99"),
+    (Family.parse("ipv6-labeled-unicast"), ("2001:db8::/32", "2001:db8::1/128"), "2001:db8::99"),
+    (
+        Family.parse("ipv4-flowspec"),
+        ("all", "destination 10.0.0.0/8 protocol =6 port >=80&<=90,=443/16", "tcp-flags =syn&!ack fragment first"),
+        None,
+    ),
+    (
+        Family.parse("ipv6-flowspec"),
+        ("destination 2001:db8::/32 source ::1200:0/64-104 icmp-type !=1", "dscp <8 flow-label =1"),
+        None,
+    ),
+)
 TABLE: tuple[tuple[Family, list[bytes], tuple[str, ...]], ...] = (
     (IPV4_UNICAST, V4, ("192.0.2.99", "2001:db8::99")),
     (IPV6_UNICAST, V6, ("2001:db8::99",)),
@@ -75,6 +100,27 @@ def updates() -> Iterator[tuple[int, bytes]]:
             yield octet, encode_end_of_rib(family, context)[HEADER_LENGTH:]
 
 
+def other_updates() -> Iterator[tuple[int, bytes]]:
+    """Of labels, flow specifications, and a family that nobody knows."""
+    for more in (0, FOUR_OCTET_AS | INTERNAL, FOUR_OCTET_AS | ADD_PATH_V4):
+        octet = ONLY_V4 | ONLY_V6 | more
+        context = context_of(octet)
+        plain = attribute_sets(internal=context.internal)[-1]
+        for family, texts, next_hop in OTHER:
+            one = plain.with_next_hop(pack_address(next_hop)) if next_hop else plain
+            if family.safi == Safi.LABELED_UNICAST:
+                one = LabelledAttributes.of(one, pack_labels(100, 3))
+            keys = [Prefix.read(family, text).nlri for text in texts]
+            ids = list(range(len(keys))) if more & ADD_PATH_V4 else None
+            for message in (
+                *encode_reach(family, keys, one, context, ids),
+                *encode_unreach(family, keys, context, ids),
+            ):
+                yield octet, message[HEADER_LENGTH:]
+        for message in encode_reach(EVPN, [b"\x03\x01\xff"], plain.with_next_hop(bytes(16)), context):
+            yield octet, message[HEADER_LENGTH:]
+
+
 def generated(count: int) -> list[tuple[int, bytes]]:
     """UPDATEs of all shapes, the same at each call."""
     found: list[tuple[int, bytes]] = []
@@ -115,7 +161,7 @@ def others() -> Iterator[tuple[int, bytes]]:
 
 
 def decode() -> Iterator[bytes]:
-    for octet, body in [*updates(), *generated(100)]:
+    for octet, body in [*updates(), *other_updates(), *generated(100)]:
         yield bytes((octet, octet ^ 5, MessageType.UPDATE)) + body
     for kind, body in others():
         yield bytes((0, 1, kind)) + body
