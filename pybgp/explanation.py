@@ -151,7 +151,9 @@ def _path(router: Router, family: Family, nlri: NLRI, verdict: Verdict, verdicts
     answer = None
     peer = _peer_of(router, family, path)
     if peer is not None and check != ELIGIBILITY:
-        answer = peer.import_filter.explain(family, nlri, path.received, path.source)
+        shown = peer.exchanges[family].adj_rib_in.eligibility.arriving(path.source, family, path.received)
+        if not isinstance(shown, str):
+            answer = peer.import_filter.explain(family, nlri, shown, path.source)
     return PathExplanation(
         path=path,
         accepted=rejected is None,

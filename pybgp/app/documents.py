@@ -168,9 +168,9 @@ def _offence(offence: Offence, clock: float) -> dict[str, Any]:
         "at": round(offence.now + clock, 1),
         "reason": offence.reason,
         "octets": offence.data.hex(),
-        "offset": getattr(offence, "offset", None),
-        "section": getattr(offence, "section", None) or None,
-        "outcome": getattr(offence, "outcome", None),
+        "offset": offence.offset,
+        "section": offence.section or None,
+        "outcome": offence.outcome,
     }
 
 

@@ -39,7 +39,7 @@ class PeerSpec:
 
     def settings(self) -> dict[str, Any]:
         """The settings as keywords of `Speaker.add_peer`."""
-        return {name: getattr(self.config, name) for name in PeerConfig.names() - {"speaker_as"}}
+        return {name: getattr(self.config, name) for name in PeerConfig.names()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class ListenSpec:
 
     def settings(self) -> dict[str, Any]:
         """The settings of the peers to be, as keywords of `Speaker.listen_for`."""
-        names = PeerConfig.names() - {"address", "peer_as", "bgp_identifier", "speaker_as", "passive"}
+        names = PeerConfig.names() - {"address", "peer_as", "bgp_identifier", "passive"}
         return {name: getattr(self.template, name) for name in names}
 
 
@@ -271,7 +271,8 @@ class PeerReader:
         """The settings as a whole; where PeerConfig refuses one it is left out and the rest asked again, for all the
         errors. Of a group that leaves the families to its peers, what goes by family is not held against it."""
         values = {name: setting.value for name, setting in settings.items() if name not in POLICIES}
-        values.setdefault("local_as", self._local_as())
+        if values.setdefault("local_as", self._local_as()) != self._local_as():
+            values["speaker_as"] = self._local_as()
         values["bgp_identifier"] = self._identifier
         self._for_its_families(None if group else table, settings, values)
         try:

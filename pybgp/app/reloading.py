@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pybgp.app.peer_file import PeerSpec
+from pybgp.app.peer_file import ListenSpec, PeerSpec
 from pybgp.app.reader import Problems
 from pybgp.app.speaker_file import Difference, SpeakerFile, difference, read
 from pybgp.errors import ConfigurationError
@@ -48,13 +48,15 @@ def reload(speaker: Speaker, path: Path, old: SpeakerFile, say: Say = to_log) ->
     if steps.restart:
         keys = ", ".join(steps.restart)
         say(logging.WARNING, f"{path}: {keys} of [speaker] changed; that needs a new start")
-    peers = dict(new.peers)
+    peers, listens = dict(new.peers), {str(prefix): one for prefix, one in new.listens.items()}
     for address, refusal in apply(speaker, steps, new, say).items():
-        say(logging.ERROR, f"{path}: peer {address}: {refusal}")
-        peers.pop(address)
+        say(logging.ERROR, f"{path}: {address}: {refusal}")
+        peers.pop(address, None)
+        listens.pop(address, None)
         if address in old.peers:  # so that the next reload tries again
             peers[address] = old.peers[address]
-    return SpeakerFile(old.fixed, peers, new.routes, new.policies, new.policy_values, new.listens, old.socket)
+    kept = {one.prefix: one for one in listens.values()}
+    return SpeakerFile(old.fixed, peers, new.routes, new.policies, new.policy_values, kept, old.socket)
 
 
 def apply(
@@ -80,6 +82,19 @@ def apply(
             speaker.change_peer(peer.config.address, **_changed(peer, names, settings.policies))
         except ConfigurationError as error:
             refused[peer.config.address] = error
+    for prefix in steps.closed:
+        _dynamic(speaker).stop_listening_for(str(prefix))
+    for listen in steps.opened:
+        try:
+            _dynamic(speaker).listen_for(
+                str(listen.prefix),
+                peer_as=listen.peer_as,
+                maximum=listen.maximum,
+                **listen.settings(),
+                **_policies(listen, settings.policies),
+            )
+        except ConfigurationError as error:
+            refused[str(listen.prefix)] = error
     for peer in steps.new:
         every: dict[str, Any] = {**peer.settings(), **_policies(peer, settings.policies)}
         try:
@@ -89,7 +104,14 @@ def apply(
     return refused
 
 
-def _policies(peer: PeerSpec, policies: dict[str, Policy]) -> dict[str, Policy | None]:
+def _dynamic(speaker: Speaker) -> Any:
+    """The speaker, if it can have dynamic peers."""
+    if not hasattr(speaker, "listen_for"):
+        raise ConfigurationError("listen_for: this speaker has no dynamic peers")
+    return speaker
+
+
+def _policies(peer: PeerSpec | ListenSpec, policies: dict[str, Policy]) -> dict[str, Policy | None]:
     names = {"import_policy": peer.import_policy, "export_policy": peer.export_policy}
     return {direction: None if name is None else policies[name] for direction, name in names.items()}
 

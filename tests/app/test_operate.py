@@ -221,9 +221,12 @@ async def test_wrong_messages_are_shown_when_the_session_is_gone(lab: Lab) -> No
     await until(lambda: len(lab.asked.peers()[at].offences) == 2)
     first, second = (await lab.json("show", "peer", at))["offences"]
     assert first["octets"] == "ff" * 16 + "001309"
+    assert (first["offset"], first["section"], first["outcome"]) == (18, "RFC 4271 6.1", "session reset")
     assert second["octets"].startswith("ff" * 16 + "0012")
+    assert second["offset"] == 16
     text = await lab.run("show", "peer", at)
     assert "Wrong messages of the peer" in text
+    assert "offset 18, RFC 4271 6.1, session reset" in text
     assert "ff" * 16 + "001309" in text
 
 

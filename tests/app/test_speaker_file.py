@@ -102,9 +102,10 @@ def test_every_setting_of_a_peer() -> None:
     plain = PeerConfig(address="192.0.2.2", peer_as=64512, local_as=64512, bgp_identifier=0xC0000201)
     same = {name for name in PeerConfig.names() if getattr(config, name) == getattr(plain, name)}
     assert same == {
-        *("address", "bgp_identifier", "ttl_security", "speaker_as"),
+        *("address", "bgp_identifier", "ttl_security"),
         *("role", "role_strict", "route_server_client", "next_hop_unchanged", "long_lived_stale_time"),
     }, "what does not go together with others"
+    assert (config.local_as, config.speaker_as) == (64513, 64512)
     assert config.add_path_send == (IPV4_UNICAST,)
     assert "secret" not in repr(parse(HEAD + PEER + text.replace("64513", "64512")))
 
