@@ -92,6 +92,26 @@ def v6_communities_malformed(facts: Facts) -> bool:
     return raw is not None and (not raw.value or len(raw.value) % 20 > 0 or facts.wrong_flags(V6_COMMUNITIES))
 
 
+def confederation(facts: Facts) -> bool:
+    """A segment of type 3 or 4 in the AS_PATH."""
+    raw = facts.get(2)
+    at = 0
+    while raw is not None and at + 1 < len(raw.value):
+        if raw.value[at] in (3, 4):
+            return True
+        at += 2 + 4 * raw.value[at + 1]
+    return False
+
+
+def no_destination(prefix: str) -> bool:
+    """Within 0.0.0.0/8 (but for the default route), 127.0.0.0/8 or 224.0.0.0/3, or multicast of IPv6."""
+    network = ip_network(prefix)
+    if network.prefixlen == 0:
+        return False
+    first = network.network_address.packed[0]
+    return first in (0, 127) or first >= 224 if network.version == 4 else first == 255
+
+
 DIFFERENCES = (
     Difference(
         "subcode of prefixes that cannot be read",
@@ -102,6 +122,16 @@ DIFFERENCES = (
             ours.answer == (3, 10)
             and theirs.answer == (3, 1)
             and (broken_prefixes(facts.nlri) or broken_prefixes(facts.withdrawn))
+        ),
+    ),
+    Difference(
+        "subcode of prefixes in MP_REACH_NLRI or MP_UNREACH_NLRI that cannot be read",
+        "RFC 4760 section 7",
+        "The NOTIFICATION message SHOULD use the error code of UPDATE Message Error with the subcode of Optional "
+        "Attribute Error.",
+        "pybgp",
+        lambda facts, ours, theirs: (
+            ours.answer == (3, 9) and theirs.answer == (3, 1) and bool(facts.codes & {MP_REACH, MP_UNREACH})
         ),
     ),
     Difference(
@@ -129,8 +159,8 @@ DIFFERENCES = (
     Difference(
         "LOCAL_PREF, ORIGINATOR_ID or CLUSTER_LIST from outside, malformed as well",
         "RFC 7606 sections 7.5, 7.9, 7.10",
-        "If the LOCAL_PREF attribute is received from an external neighbor, it SHALL be discarded using the approach of "
-        '"attribute discard". (The same of the other two.)',
+        "If the LOCAL_PREF attribute is received from an external neighbor, it SHALL be discarded using the approach "
+        'of "attribute discard". (The same of the other two.)',
         "pybgp",
         lambda facts, ours, theirs: (
             not facts.internal and has(ours) and nothing(theirs) and facts.wrong_flags(5, ORIGINATOR_ID, CLUSTER_LIST)
@@ -148,8 +178,8 @@ DIFFERENCES = (
         "MP_REACH_NLRI or MP_UNREACH_NLRI that cannot be relied on",
         "RFC 7606 section 3 j",
         'In order to use the approach of "treat-as-withdraw", the entire NLRI field and/or the MP_REACH_NLRI and '
-        "MP_UNREACH_NLRI attributes need to be successfully parsed. If this is not possible, the procedures of RFC 4271 "
-        'and/or RFC 4760 continue to apply, meaning that the "session reset" approach MUST be followed.',
+        "MP_UNREACH_NLRI attributes need to be successfully parsed. If this is not possible, the procedures of RFC "
+        '4271 and/or RFC 4760 continue to apply, meaning that the "session reset" approach MUST be followed.',
         "pybgp",
         lambda facts, ours, theirs: (
             ours.answer is not None and theirs.answer is None and facts.wrong_flags(MP_REACH, MP_UNREACH)
@@ -163,7 +193,12 @@ DIFFERENCES = (
         "interface associated with the NEXT_HOP IP address MUST share a common subnet with the receiving BGP speaker.",
         "BIRD: pybgp knows no interfaces unless its embedder gives it a resolver of next hops",
         lambda facts, ours, theirs: (
-            not facts.internal and has(ours) and nothing(theirs) and elsewhere(facts) and not no_host(facts)
+            not facts.internal
+            and theirs.answer is None
+            and elsewhere(facts)
+            and not no_host(facts)
+            and set(theirs.internal) < set(ours.internal)
+            and all(f"next_hop={next_hop_of(facts)};" in text for _, text in set(ours.internal) - set(theirs.internal))
         ),
     ),
     Difference(
@@ -181,6 +216,38 @@ DIFFERENCES = (
         "sends to other internal peers.",
         "pybgp: RFC 7606 3 d treats what lacks a required attribute as withdrawn",
         lambda facts, ours, theirs: facts.internal and nothing(ours) and has(theirs) and 5 not in facts.codes,
+    ),
+    Difference(
+        "NEXT_HOP beside MP_REACH_NLRI alone, malformed",
+        "RFC 4760 section 3",
+        "An UPDATE message that carries no NLRI, other than the one encoded in the MP_REACH_NLRI attribute, SHOULD NOT "
+        "carry the NEXT_HOP attribute. If such a message contains the NEXT_HOP attribute, the BGP speaker that "
+        "receives the message SHOULD ignore this attribute.",
+        "pybgp",
+        lambda facts, ours, theirs: (
+            has(ours) and nothing(theirs) and not facts.nlri and MP_REACH in facts.codes and 3 in facts.codes
+        ),
+    ),
+    Difference(
+        "confederation segments from an internal peer",
+        "RFC 5065 section 5",
+        "It is an error for a BGP speaker to receive an UPDATE message with an AS_PATH attribute that contains "
+        "AS_CONFED_SEQUENCE or AS_CONFED_SET segments from a neighbor that is not located in the same confederation.",
+        "either: pybgp takes an internal neighbor to be in the same one, and lets no segment of it out",
+        lambda facts, ours, theirs: facts.internal and has(ours) and nothing(theirs) and confederation(facts),
+    ),
+    Difference(
+        "prefixes that are no destinations",
+        "RFC 4271 section 6.3",
+        "If a prefix in the NLRI field is semantically incorrect (e.g., an unexpected multicast IP address), an error "
+        "SHOULD be logged locally, and the prefix SHOULD be ignored.",
+        "BIRD: pybgp leaves this to policy",
+        lambda facts, ours, theirs: (
+            ours.answer is None
+            and theirs.answer is None
+            and {item for item in ours.internal if not no_destination(item[0])} == set(theirs.internal)
+            and {item for item in ours.external if not no_destination(item[0])} == set(theirs.external)
+        ),
     ),
 )
 

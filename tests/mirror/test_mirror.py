@@ -16,7 +16,6 @@ from tests.mirror.differences import DIFFERENCES, named
 from tests.mirror.scene import Effect, Scene, bird_configuration, listening, pybgp_configuration
 from tests.mirror.stream import COUNT, Step, steps
 
-SEED = 4271
 pytestmark = [pytest.mark.netns, pytest.mark.daemon]
 
 
@@ -27,8 +26,9 @@ def effects(scene: Scene, stream: list[Step]) -> list[Effect]:
     return found
 
 
-def test_neighbours_of_pybgp_and_of_bird_see_the_same(lab: Lab) -> None:
-    stream = list(steps(SEED))
+@pytest.mark.parametrize("seed", [4271, 7606])
+def test_neighbours_of_pybgp_and_of_bird_see_the_same(lab: Lab, seed: int) -> None:
+    stream = list(steps(seed))
     scene = Scene(lab)
     file = lab.directory / "speaker.toml"
     file.write_text(pybgp_configuration(scene))
