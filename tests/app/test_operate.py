@@ -18,7 +18,7 @@ from jsonschema import Draft202012Validator
 from pybgp import ControlSocket, Family, ListedRoute, PathAttributes, Prefix, Speaker
 from pybgp.app import show
 from pybgp.app.cli import main
-from pybgp.app.desk import PEERS_A_LINE, ROUTES_A_LINE, Desk, Reloaded
+from pybgp.app.desk import FILTERS, PEERS_A_LINE, ROUTES_A_LINE, Desk, Reloaded
 from pybgp.app.documents import route_document
 from pybgp.app.tables import duration, table
 from pybgp.app.where import socket_path
@@ -453,3 +453,30 @@ def test_a_wrong_message_is_shown_in_hex() -> None:
     assert lines[1].strip() == "offset 23, RFC 4271 6.3, session-reset"
     assert "".join(line.strip() for line in lines[2:]) == "ff" * 60
     assert max(map(len, lines)) <= 80
+
+
+PLAIN = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from(["10.0.0.0/8", "::"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(FILTERS), inner, max_size=2),
+    max_leaves=4,
+)
+MEMBERS = st.sampled_from(["what", "family", "where", "rejected", "received", "advertised", "address", "reason", "id"])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(["routes", "explain", "peer", "peers", "reset", "refresh"]), st.dictionaries(MEMBERS, PLAIN))
+def test_any_request_is_answered_or_refused(name: str, members: dict[str, Any]) -> None:
+    asked = Speaker(local_as=64512, bgp_identifier="192.0.2.1", listen=None)
+    asked.announce("10.1.0.0/16", next_hop="192.0.2.1", communities=["1:2"])
+    desk = Desk(asked, "speaker.toml", lambda: Reloaded(True, ()), lambda: 0.0)
+    try:
+        answer = desk.answer({**members, "request": name})
+        for document in [answer] if isinstance(answer, dict) else answer:
+            VALIDATOR.validate(document)
+    except ValueError as error:
+        assert str(error)
