@@ -12,6 +12,7 @@ help:
 	@echo "make lint    ruff and mypy --strict"
 	@echo "make fuzz    coverage-guided fuzzing of the decoder, the sessions and the re-encoder; TIME=600: seconds for each"
 	@echo "make bench   the benchmarks, each in a short form"
+	@echo "make rfc     docs/rfc.md from the marks on the tests; make rfc-proof proves them first"
 	@echo "make clean   remove what the others made in this folder"
 
 demo: setup-demo
@@ -30,6 +31,13 @@ fuzz: setup-test
 
 bench: setup-test
 	@./run-isolated.sh $(BIN)/python -m benchmarks $(ARGS)
+
+# docs/rfc.md: which test shows which section; the proof breaks the code that each names.
+rfc: setup-test
+	$(BIN)/python -m tests.rfc
+
+rfc-proof: setup-test
+	@./run-isolated.sh $(BIN)/python -m tests.rfc prove $(ARGS)
 
 setup-demo:
 	@./setup.sh $(VENV) demo

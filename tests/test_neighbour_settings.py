@@ -138,6 +138,8 @@ def test_or_with_their_own_as_allowed() -> None:
     assert other.table() == {PREFIX: B}
 
 
+@pytest.mark.rfc("7947", "2.2.1", "pybgp.rib.export:Export._before", "NEXT_HOP untouched")
+@pytest.mark.rfc("7947", "2.2.3", "pybgp.rib.export:Export._before", "MULTI_EXIT_DISC untouched")
 def test_a_route_server_leaves_next_hop_and_med_alone() -> None:
     """RFC 7947 section 2.2."""
     net = Net()
@@ -185,6 +187,7 @@ def test_a_leak_is_stopped_by_the_mark() -> None:
     assert "route leak" in str(path.rejected)
 
 
+@pytest.mark.rfc("9234", "4.2", "pybgp.fsm.negotiation:_check_role", "roles that do not fit are refused")
 def test_roles_must_fit() -> None:
     net = Net()
     one, two = line(net, 65001, 65002)
@@ -194,6 +197,7 @@ def test_roles_must_fit() -> None:
     assert any("should be customer" in event.reason for event in one.told("failed") + two.told("failed"))
 
 
+@pytest.mark.rfc("9234", "4.2", "pybgp.fsm.negotiation:_check_role", "strict mode")
 def test_a_strict_role_wants_one_of_the_peer() -> None:
     net = Net()
     one, two = line(net, 65001, 65002)
@@ -205,6 +209,8 @@ def test_a_strict_role_wants_one_of_the_peer() -> None:
     assert one.told("up")
 
 
+@pytest.mark.rfc("8326", "4.2", "pybgp.rib.export:_going", "the community goes out, and inside the AS LOCAL_PREF 0")
+@pytest.mark.rfc("8326", "4.1", "pybgp.rib.eligibility:Eligibility.accepted", "LOCAL_PREF 0 for what says so")
 def test_what_is_about_to_go_is_the_last_choice() -> None:
     """RFC 8326: the neighbour in another AS gives it LOCAL_PREF 0, one in our AS is told so."""
     net = Net()
@@ -218,6 +224,7 @@ def test_what_is_about_to_go_is_the_last_choice() -> None:
         assert node.path(PREFIX)[LOCAL_PREF] == 0
 
 
+@pytest.mark.rfc("7999", "3.2", "pybgp.rib.eligibility:Eligibility.accepted", "it stays in the AS")
 def test_a_blackhole_stays_in_the_as() -> None:
     """RFC 7999 section 3.2."""
     net = Net()

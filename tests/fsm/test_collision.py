@@ -43,6 +43,7 @@ def test_the_higher_side_keeps_what_it_made(
 
 @pytest.mark.parametrize("peer", [(1, 1), (3, 1)])
 @pytest.mark.parametrize("other", [state for state in State if state is not State.ESTABLISHED])
+@pytest.mark.rfc("4271", "6.8", "pybgp.fsm.collision:collision_loser", "an established connection stays")
 def test_an_established_connection_stays(peer: tuple[int, int], other: State) -> None:
     assert loser(State.ESTABLISHED, other, (2, 1), peer) is Side.INCOMING
     assert loser(other, State.ESTABLISHED, (2, 1), peer) is Side.OUTGOING
@@ -66,6 +67,9 @@ SIDES = ("a", "b")
 
 @settings(deadline=None, max_examples=200)
 @given(order=st.permutations([(end, made_by) for end in SIDES for made_by in SIDES]), data=st.data())
+@pytest.mark.rfc(
+    "4271", "6.8", "pybgp.fsm.collision:collision_loser", "of two crossing connections the right one stays"
+)
 def test_two_crossing_connections_leave_one_and_the_right_one(
     order: list[tuple[str, str]], data: st.DataObject
 ) -> None:

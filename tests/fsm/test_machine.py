@@ -216,6 +216,7 @@ def test_an_administrative_start_forgets_the_holds() -> None:
 
 
 @pytest.mark.parametrize(("jitter", "factor"), [(0.0, 0.75), (0.5, 0.875), (1.0, 1.0), (-9.0, 0.75), (9.0, 1.0)])
+@pytest.mark.rfc("4271", "10", "pybgp.fsm.rules:keepalive_timer", "jitter from 0.75 to 1")
 def test_keepalives_have_the_jitter_of_rfc_4271(jitter: float, factor: float) -> None:
     bench = bench_in(State.ESTABLISHED, settings(hold_time=90))
     bench.machine.jitter = lambda: jitter
@@ -254,6 +255,7 @@ def test_graceful_is_only_a_connection_that_went_away_without_a_word(kind: Event
         (E.OPEN_COLLISION_DUMP, {}, False),
     ],
 )
+@pytest.mark.rfc("8538", "4", "pybgp.fsm.ending:_graceful", "only a Hard Reset is final")
 def test_with_the_n_bit_only_a_hard_reset_is_final(kind: EventKind, carried: dict[str, object], graceful: bool) -> None:
     """RFC 8538 section 4."""
     bench = bench_in(State.ESTABLISHED, settings(graceful_notification=True))

@@ -71,6 +71,7 @@ def test_a_family_without_a_codec_is_refused() -> None:
 @pytest.mark.parametrize(
     ("mine", "theirs", "agreed"), [(90, 240, 90), (240, 90, 90), (90, 0, 0), (0, 90, 0), (0, 0, 0), (3, 65535, 3)]
 )
+@pytest.mark.rfc("4271", "4.2", "pybgp.fsm.negotiation:negotiate", "the smaller hold time holds")
 def test_the_smaller_hold_time_holds(mine: int, theirs: int, agreed: int) -> None:
     """RFC 4271 section 4.2."""
     found = agree({"hold_time": mine}, {"hold_time": theirs})
@@ -86,11 +87,13 @@ def test_a_keepalive_time_may_be_shorter_but_never_longer_than_a_third() -> None
 @pytest.mark.parametrize(
     ("configured", "hold", "expected"), [(None, 90, 480), (None, 600, 1200), (0, 90, 0), (9, 90, 9)]
 )
+@pytest.mark.rfc("9687", "3.1", "pybgp.fsm.negotiation:_send_hold_time", "eight minutes or twice the hold time")
 def test_the_send_hold_time(configured: float | None, hold: int, expected: float) -> None:
     """RFC 9687 section 3: the greater of eight minutes and twice the hold time."""
     assert agree({"send_hold_time": configured, "hold_time": hold}, {"hold_time": hold}).send_hold_time == expected
 
 
+@pytest.mark.rfc("4760", "8", "pybgp.fsm.negotiation:_families", "families that both have")
 def test_families_are_those_of_both() -> None:
     both = {"families": (IPV4_UNICAST, IPV6_UNICAST)}
     assert agree(both, both).families == {IPV4_UNICAST, IPV6_UNICAST}
@@ -102,6 +105,7 @@ def test_who_names_no_family_speaks_ipv4_unicast() -> None:
     assert negotiate(make_open(config), Open(64512, 90, 7), config).families == {IPV4_UNICAST}
 
 
+@pytest.mark.rfc("7911", "4", "pybgp.fsm.negotiation:_context", "one sends, the other receives")
 def test_add_path_needs_a_sender_and_a_receiver() -> None:
     receive, send = {"add_path_receive": (IPV4_UNICAST,)}, {"add_path_send": (IPV4_UNICAST,)}
     assert agree(receive, send).context.add_path_receive == {IPV4_UNICAST}
@@ -156,6 +160,8 @@ GOOD = Open(64512, 90, 0x0A000002, (Multiprotocol(IPV4_UNICAST), FourOctetAS(645
         (dataclasses.replace(GOOD, capabilities=(Multiprotocol(IPV6_UNICAST),)), (2, 7), "010400010001"),
     ],
 )
+@pytest.mark.rfc("4271", "6.2", "pybgp.fsm.negotiation:_check", "version, AS, identifier and hold time")
+@pytest.mark.rfc("6286", "2.2", "pybgp.fsm.negotiation:_check", "zero, and ours from an internal peer")
 def test_what_cannot_be_is_answered(theirs: Open, code: tuple[int, int], data: str) -> None:
     config = settings()
     with pytest.raises(OpenMessageError) as caught:
@@ -171,6 +177,7 @@ def test_an_external_peer_may_have_our_identifier() -> None:
     assert negotiate(make_open(config), theirs, config).peer_bgp_identifier == config.bgp_identifier
 
 
+@pytest.mark.rfc("5492", "3", "pybgp.fsm.negotiation:negotiate", "unknown capabilities are no obstacle")
 def test_unknown_capabilities_are_no_obstacle() -> None:
     config = settings()
     theirs = dataclasses.replace(GOOD, capabilities=(*GOOD.capabilities, UnknownCapability(200, b"?")))

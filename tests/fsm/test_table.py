@@ -63,6 +63,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("state", "event", "cell", "running"), CASES)
+@pytest.mark.rfc("4271", "8.2.2", "pybgp.fsm.machine:Machine.fire", "each event in each state")
 def test_a_cell_does_what_the_rfc_says(state: str, event: int, cell: Cell, running: bool) -> None:
     bench = prepared(STATES[state], delay_open=running or cell.when == DELAY_OPEN, running=running)
     machine, kind = bench.machine, EventKind(event)
@@ -146,6 +147,7 @@ def test_update_in_established_is_the_cell_that_session_bypasses() -> None:
     ],
     ids=lambda value: getattr(value, "name", str(value)),
 )
+@pytest.mark.rfc("6608", "3", "pybgp.fsm.rules:notify_unexpected", "the subcode names the state")
 def test_an_unexpected_message_is_named(state: State, subcode: int, kind: EventKind, message: int) -> None:
     """RFC 6608: the subcode says the state, the data is the type of the message."""
     if (state, kind) in {

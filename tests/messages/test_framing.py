@@ -14,6 +14,7 @@ bodies = st.binary(min_size=4, max_size=200)
 
 
 @given(st.lists(bodies, max_size=8), st.data())
+@pytest.mark.rfc("4271", "4.1", "pybgp.messages.framing:Framer.feed", "messages are found wherever TCP cuts the stream")
 def test_cut_anywhere_the_messages_are_the_same(contents: list[bytes], data: st.DataObject) -> None:
     stream = b"".join(frame(MessageType.UPDATE, body) for body in contents)
     framer, seen = Framer(), []
@@ -49,6 +50,12 @@ def test_octet_by_octet() -> None:
         (MARKER + b"\0\x13\xff", BadMessageType, b"\xff"),
     ],
 )
+@pytest.mark.rfc(
+    "4271",
+    "6.1",
+    "pybgp.messages.framing:Framer.feed",
+    "marker, length and type, with the data octets of the NOTIFICATION",
+)
 def test_a_wrong_header_ends_the_stream(header: bytes, error: type[ProtocolError], data: bytes) -> None:
     """What came before it comes out; the header is enough, its body need not have come."""
     framer = Framer()
@@ -59,6 +66,9 @@ def test_a_wrong_header_ends_the_stream(header: bytes, error: type[ProtocolError
     assert framer.feed(KEEPALIVE) == []
 
 
+@pytest.mark.rfc(
+    "8654", "4", "pybgp.messages.framing:Framer.feed", "long messages where they were negotiated, and not before"
+)
 def test_extended_messages() -> None:
     big = frame(MessageType.UPDATE, bytes(5000))
     refused, taken = Framer(), Framer(65535)
@@ -68,6 +78,7 @@ def test_extended_messages() -> None:
 
 
 @pytest.mark.parametrize("kind", [MessageType.OPEN, MessageType.KEEPALIVE])
+@pytest.mark.rfc("8654", "4", "pybgp.messages.framing:Framer.feed", "OPEN and KEEPALIVE are never extended")
 def test_some_messages_are_never_extended(kind: MessageType) -> None:
     """RFC 8654 section 4."""
     framer = Framer(65535)

@@ -25,6 +25,7 @@ octet = st.integers(0, 255)
 
 
 @given(octet, octet, st.binary(max_size=300))
+@pytest.mark.rfc("4271", "4.5", "pybgp.messages.notification:decode_notification", "code, subcode and data")
 def test_notification_round_trip(code: int, subcode: int, data: bytes) -> None:
     message = Notification(code, subcode, data)
     octets = encode_message(message, CONTEXT)
@@ -63,6 +64,12 @@ def test_short_notification(body: bytes) -> None:
 
 
 @given(st.text(max_size=300))
+@pytest.mark.rfc(
+    "9003",
+    "2",
+    "pybgp.messages.notification:Notification.shutdown",
+    "a text of any length goes out as whole characters",
+)
 def test_shutdown_text(text: str) -> None:
     message = Notification.shutdown(AdministrativeShutdown(), text)
     assert len(message.data) <= 256
@@ -86,6 +93,7 @@ def test_only_two_subcodes_have_words() -> None:
     assert Notification(6, 2, b"\x02\xffi").shutdown_message == "\\xffi"
 
 
+@pytest.mark.rfc("4271", "4.4", "pybgp.messages.keepalive:decode_keepalive", "a KEEPALIVE is its header")
 def test_keepalive() -> None:
     assert encode_message(Keepalive(), CONTEXT) == b"\xff" * 16 + b"\0\x13\x04"
     assert decode_message(4, b"", CONTEXT) == Keepalive()
@@ -100,11 +108,15 @@ def test_route_refresh_round_trip(afi: int, safi: int, subtype: int) -> None:
     assert decode_message(5, encode_message(message, CONTEXT)[19:], CONTEXT) == message
 
 
+@pytest.mark.rfc("2918", "3", "pybgp.messages.route_refresh:encode_route_refresh", "octets of the message")
 def test_route_refresh_octets() -> None:
     assert encode_message(RouteRefresh(IPV6_UNICAST, 1), CONTEXT)[19:] == b"\0\x02\x01\x01"
 
 
 @pytest.mark.parametrize("body", [b"", b"\0\x01\0", b"\0\x01\x01\x01x", b"\0\x01\x02\x01x"])
+@pytest.mark.rfc(
+    "7313", "5", "pybgp.messages.route_refresh:decode_route_refresh", "a wrong length is answered with the message"
+)
 def test_route_refresh_of_a_wrong_length(body: bytes) -> None:
     """RFC 7313 section 5: the whole message is the data."""
     with pytest.raises(InvalidRouteRefreshLength) as caught:

@@ -124,6 +124,7 @@ def test_any_octets_are_an_open_or_a_protocol_error(octets: bytes) -> None:
         (body()[:9] + b"\x02\xff", OpenMessageError, b""),
     ],
 )
+@pytest.mark.rfc("4271", "6.2", "pybgp.messages.open:decode_open", "code, subcode and data for each wrong OPEN")
 def test_what_is_wrong_and_what_is_sent_for_it(octets: bytes, error: type[ProtocolError], data: bytes) -> None:
     with pytest.raises(error) as caught:
         decode_open(octets)
@@ -132,6 +133,9 @@ def test_what_is_wrong_and_what_is_sent_for_it(octets: bytes, error: type[Protoc
     assert caught.value.reason
 
 
+@pytest.mark.rfc(
+    "6793", "4.2.1", "pybgp.messages.open:decode_open", "AS_TRANS in the fixed field, the AS in the capability"
+)
 def test_the_four_octet_as_counts() -> None:
     message = decode_open(body(b"\x02\x06\x41\x04\xfa\x56\xea\x00", asn=AS_TRANS))
     assert message.my_as == 4200000000
@@ -141,6 +145,7 @@ def test_the_four_octet_as_counts() -> None:
     assert encode_open(odd) == body(b"\x02\x06\x41\x04\0\0\xfd\xe9", asn=65000)
 
 
+@pytest.mark.rfc("5492", "4", "pybgp.messages.open:decode_open", "capabilities in several parameters")
 def test_capabilities_over_several_parameters() -> None:
     octets = body(b"\x02\x06\x01\x04\0\x01\0\x01" + b"\x02\x02\x02\x00" + b"\x02\x00")
     message = decode_open(octets)
@@ -149,6 +154,7 @@ def test_capabilities_over_several_parameters() -> None:
     assert encode_open(replace(message, parameters=None)) == body(b"\x02\x08\x01\x04\0\x01\0\x01\x02\x00")
 
 
+@pytest.mark.rfc("9072", "2", "pybgp.messages.open:decode_open", "the extended length")
 def test_extended_parameters() -> None:
     """RFC 9072: 255, 255, and two octets for each length."""
     message = Open(65000, 90, 1, tuple(UnknownCapability(200 + n, bytes(200)) for n in range(3)))
@@ -173,6 +179,7 @@ def test_reserved_bits_of_a_capability_do_not_hide_it() -> None:
     assert encode_open(message) == octets
 
 
+@pytest.mark.rfc("4724", "3", "pybgp.messages.capabilities.graceful_restart:GracefulRestart.encode", "R, N and F bits")
 def test_graceful_restart_bits() -> None:
     value = GracefulRestart(120, ((IPV4_UNICAST, True), (IPV6_UNICAST, False)), restarting=True, notification=True)
     assert value.encode() == b"\xc0\x78" + b"\0\x01\x01\x80" + b"\0\x02\x01\0"
@@ -180,6 +187,7 @@ def test_graceful_restart_bits() -> None:
     assert not value.forwarding_preserved(IPV6_UNICAST)
 
 
+@pytest.mark.rfc("7911", "4", "pybgp.messages.capabilities.add_path:AddPath.mode", "send, receive, both")
 def test_add_path_modes() -> None:
     value = AddPath.decode(b"\0\x01\x01\x03")
     assert value.mode(IPV4_UNICAST) == 3

@@ -54,10 +54,12 @@ def test_the_private_ranges(asn: int, private: bool) -> None:
         ({"route_server_client": True}, "100 200", "100 200"),
     ],
 )
+@pytest.mark.rfc("4271", "5.1.2", "pybgp.rib.as_numbers:AsNumbers.outgoing", "our AS goes in front")
 def test_what_the_neighbour_is_told(settings: dict[str, Any], path: str, sent: str) -> None:
     assert str(numbers(**settings).outgoing(AsPath.of(path), PEER, own=False)) == sent
 
 
+@pytest.mark.rfc("7947", "2.2.2", "pybgp.rib.as_numbers:AsNumbers.outgoing", "AS_PATH untouched but for own routes")
 def test_the_client_of_a_route_server_sees_where_its_own_routes_begin() -> None:
     assert str(numbers(route_server_client=True).outgoing(AsPath(), PEER, own=True)) == "65000"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,6 +46,7 @@ class Told:
         return {path_id: a.next_hop_text for (one, path_id), a in self.held.items() if one == prefix}
 
 
+@pytest.mark.rfc("7911", "2", "pybgp.rib.many_paths:_placed", "an identifier a path, which stays")
 def test_every_path_has_an_identifier_which_stays() -> None:
     rib = LocRib(IPV4_UNICAST)
     told = Told(rib)
@@ -86,6 +88,7 @@ def test_one_source_may_have_several_paths() -> None:
     assert sorted(filter(None, told.next_hops(ONE).values())) == ["10.0.1.1", "10.0.1.2"]
 
 
+@pytest.mark.rfc("7911", "5", "pybgp.rib.many_paths:ManyPaths._told", "the best so many")
 def test_only_the_best_so_many() -> None:
     rib = LocRib(IPV4_UNICAST)
     told = Told(rib, limit=2)
@@ -117,6 +120,7 @@ def test_a_policy_that_looks_at_prefixes() -> None:
     assert len(told.next_hops(TWO)) == 2
 
 
+@pytest.mark.rfc("7947", "2.3.2", "pybgp.rib.many_paths:BestAllowed.apply", "no client loses the second best")
 def test_the_best_that_export_lets_through() -> None:
     """RFC 7947 section 2.3.2: a client of a route server is not left without a route because another's is better."""
 

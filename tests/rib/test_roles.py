@@ -33,6 +33,7 @@ def marked(asn: int) -> PathAttributes:
         (None, OTHER, False),
     ],
 )
+@pytest.mark.rfc("9234", "5", "pybgp.rib.roles:leaked", "a leak is seen on arrival")
 def test_a_leak(role: str | None, mark: int | None, leak: bool) -> None:
     attributes = PLAIN if mark is None else marked(mark)
     why = leaked(role, IPV4_UNICAST, attributes, PEER)
@@ -43,6 +44,7 @@ def test_a_leak(role: str | None, mark: int | None, leak: bool) -> None:
 @pytest.mark.parametrize(
     ("role", "added"), [("customer", True), ("peer", True), ("rs-client", True), ("provider", False), ("rs", False)]
 )
+@pytest.mark.rfc("9234", "5", "pybgp.rib.roles:marked_on_arrival", "marked on arrival")
 def test_what_comes_from_above_is_marked_with_the_neighbour(role: str, added: bool) -> None:
     got = marked_on_arrival(role, IPV6_UNICAST, PLAIN, PEER)
     assert got.get(ONLY_TO_CUSTOMER) == (PEER if added else None)
@@ -52,6 +54,7 @@ def test_what_comes_from_above_is_marked_with_the_neighbour(role: str, added: bo
 @pytest.mark.parametrize(
     ("role", "stays"), [("customer", True), ("peer", True), ("rs-client", True), ("provider", False), ("rs", False)]
 )
+@pytest.mark.rfc("9234", "5", "pybgp.rib.roles:must_not_go", "what is marked goes to no provider, peer or route server")
 def test_what_is_marked_does_not_go_up(role: str, stays: bool) -> None:
     assert (must_not_go(role, IPV4_UNICAST, marked(OTHER)) is not None) is stays
     assert must_not_go(role, IPV4_UNICAST, PLAIN) is None
@@ -60,6 +63,7 @@ def test_what_is_marked_does_not_go_up(role: str, stays: bool) -> None:
 @pytest.mark.parametrize(
     ("role", "added"), [("provider", True), ("peer", True), ("rs", True), ("customer", False), ("rs-client", False)]
 )
+@pytest.mark.rfc("9234", "5", "pybgp.rib.roles:marked_on_leaving", "marked on leaving")
 def test_what_goes_down_is_marked_with_our_as(role: str, added: bool) -> None:
     got = marked_on_leaving(role, IPV4_UNICAST, PLAIN, LOCAL)
     assert got.get(ONLY_TO_CUSTOMER) == (LOCAL if added else None)
