@@ -126,7 +126,7 @@ def test_another_way_to_write_it(text: str, same: str) -> None:
         *("0x00 02 00 64 00 00 00 64", "traffic-rate:1", "traffic-rate:65536:1", "traffic-rate:0:-1"),
         *("traffic-rate:0:nan", "traffic-rate:0:1e999", "traffic-rate:0:1e39", "traffic-rate:0:1_0"),
         *("traffic-action:", "traffic-action:both", "traffic-action:sample,sample", "traffic-marking:256"),
-        *("validation:", "validation:maybe", "mac-mobility:sticky:", "es-import:02:00", "router-mac:02-00-5e-00-53-01"),
+        *("validation:", "validation:maybe", "mac-mobility:sticky:", "es-import:02:00", "router-mac:02005e005301"),
         *("opaque:", "opaque:0b", "opaque:b:000000000000", "opaque:0b:00", "default-gateway:1", "color:4294967296"),
     ],
 )

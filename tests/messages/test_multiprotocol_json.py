@@ -98,3 +98,13 @@ def test_sets_of_communities_are_sorted() -> None:
     assert EXTENDED_COMMUNITIES.encode(extended, context)[:2] == b"\0\2"
     ipv6 = IPV6_EXTENDED_COMMUNITIES.from_json(frozenset({"soo:[::1]:1", "rt:[::1]:1"}))
     assert IPV6_EXTENDED_COMMUNITIES.encode(ipv6, context)[:2] == b"\0\2"
+
+
+def test_an_mp_reach_without_nlri_announces_nothing() -> None:
+    """As long as its next hop can be one: RFC 7606 section 5.3 has the same rules for it."""
+    context = CodecContext(True, False, True, frozenset({Family(2, 1), Family(1, 4)}))
+    for value in ("0002 01 10 20010db8000000000000000000000001 00", "0001 04 04 c0000201 00"):
+        octets = bytes.fromhex(value)
+        block = bytes((0x80, 14, len(octets))) + octets + bytes.fromhex("400101 00 400200 400504 00000064")
+        update = decode_update(b"\0\0" + len(block).to_bytes(2, "big") + block, context, AttributePool())
+        assert (update.reach, update.unreach, update.faults) == ((), (), ())
