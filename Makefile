@@ -3,13 +3,14 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: demo test lint fuzz bench clean setup-demo setup-test
+.PHONY: demo test lint coverage fuzz bench clean setup-demo setup-test
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    two hosts, etcd, BGP and containers on this machine, as the README shows"
 	@echo "make test    all the tests"
 	@echo "make lint    ruff and mypy --strict"
+	@echo "make coverage  branch coverage of the codec and the state machine, with its threshold"
 	@echo "make fuzz    coverage-guided fuzzing of the decoder, the sessions and the re-encoder; TIME=600: seconds for each"
 	@echo "make bench   the benchmarks, each in a short form"
 	@echo "make rfc     docs/rfc.md from the marks on the tests; make rfc-proof proves them first"
@@ -25,6 +26,10 @@ lint: setup-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+coverage: setup-test
+	@./run-isolated.sh $(BIN)/python -m pytest tests/messages tests/fsm tests/test_session.py tests/test_session_errors.py \
+		--cov=pybgp.messages --cov=pybgp.fsm --cov-branch --cov-report=term $(ARGS)
 
 fuzz: setup-test
 	@$(BIN)/python -m tests.fuzz --time $(or $(TIME),20) $(ARGS)
