@@ -13,7 +13,7 @@ from tests.interop.daemon import (
     Originated,
     Seen,
     Setup,
-    last_words,
+    steady,
     numbers,
     option,
     until,
@@ -79,23 +79,25 @@ class Bird(Daemon):
         ours = {key: value for key, value in neighbor.options.items() if key not in CHANNEL and key != "dynamic"}
         kept = {key: value for key, value in neighbor.options.items() if key in CHANNEL}
         asn = ours.pop("local_as", setup.asn)
-        session = option(SESSION, ours, "BIRD")
         dynamic = neighbor.options.get("dynamic")
-        where = f"range {dynamic}" if dynamic else neighbor.address
-        own = neighbor.own
-        interface = neighbor.options.get("interface")
+        where = f"range {dynamic}" if dynamic else neighbor.address.partition("%")[0]
+        own = neighbor.own.partition("%")[0]
+        interface = ours.pop("interface", None)
         lines = [f"protocol bgp p{number} {{", f"local {own} as {asn};", f"neighbor {where} as {neighbor.asn};"]
         if interface:
             lines.append(f'interface "{interface}";')
-        lines += [*session, "connect delay time 1; connect retry time 1; error wait time 1,2;", more]
+        lines += [*option(SESSION, ours, "BIRD"), "connect delay time 1; connect retry time 1; error wait time 1,2;", more]
         everything = "export_all" in kept
         for family in neighbor.families:
             inside = option(CHANNEL, kept, "BIRD")
             if family.startswith("flow"):
                 lines.append(f"{family} {{ table flowtab{family[-1]}; import all; export all; }};")
                 continue
-            which = "export where source = RTS_STATIC || source = RTS_BGP;" if everything else (
-                "export where source = RTS_STATIC;")
+            which = (
+                "export where source = RTS_STATIC || source = RTS_BGP;"
+                if everything
+                else ("export where source = RTS_STATIC;")
+            )
             lines.append(f"{KINDS[family]} {{ import keep filtered; import all; {which} {' '.join(inside)} }};")
         return "\n".join([*lines, "}"])
 
@@ -114,10 +116,12 @@ class Bird(Daemon):
         file = self.folder / "check.conf"
         file.write_text(self.configuration(setup))
         status, text = await self.execute(self.path(), "-p", "-c", str(file))
-        return last_words(text.replace(str(file), "bird.conf"), 1) if status else ""
+        return steady(text.replace(str(file), "bird.conf"), 1) if status else ""
 
     async def ctl(self, *words: str) -> str:
-        return (await self.execute(self.path("birdc"), "-r" if words[0] == "show" else "-v", "-s", self.socket, *words))[1]
+        return (
+            await self.execute(self.path("birdc"), "-r" if words[0] == "show" else "-v", "-s", self.socket, *words)
+        )[1]
 
     def _which(self, address: str) -> str:
         return next(f"p{i}" for i, one in enumerate(self.setup.neighbors) if one.address == address)

@@ -7,6 +7,7 @@ option that a daemon has no word for raises `Unknown`, which is no evidence yet:
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import signal
 import time
@@ -23,7 +24,7 @@ SECOND, SECOND6 = "192.0.2.3", "2001:db8::3"
 THIRD = "192.0.2.4"
 THEIRS, THEIRS6 = "192.0.2.2", "2001:db8::2"
 OUR_AS, THEIR_AS = 64512, 65002
-PATIENCE = 20.0
+PATIENCE = 30.0
 
 
 class NotSeen(AssertionError):
@@ -196,6 +197,14 @@ class Daemon(ABC):
 
 def last_words(text: str, lines: int = 3) -> str:
     return " / ".join(line.strip() for line in text.strip().splitlines()[-lines:])
+
+
+def steady(text: str, lines: int = 3) -> str:
+    """The last lines of what a daemon says, without what changes from run to run: times and process ids."""
+    text = re.sub(r"\d{4}[/-]\d\d[/-]\d\d[ T][\d:.]+Z? ?", "", text)
+    text = re.sub(r"(?m)^\d\d:\d\d:\d\d \| \d+ +\| \w+ +\| ?", "", text)
+    text = text.replace('time="" ', "").replace('time="', "").replace("/x.pid", "")
+    return last_words("\n".join(line for line in text.splitlines() if line.strip()), lines)
 
 
 async def until(what: str, condition: Callable[[], object], timeout: float = PATIENCE) -> Any:  # noqa: ASYNC109

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tests.interop.daemon import OURS, Daemon, Neighbor, Originated, Seen, Setup, last_words, option
+from tests.interop.daemon import OURS, Daemon, Neighbor, Originated, Seen, Setup, steady, option
 
 NEIGHBOR: dict[str, Any] = {
     "passive": "passive true;",
@@ -78,7 +78,8 @@ class ExaBgp(Daemon):
             "api { processes [ reader ]; neighbor-changes; receive { parsed; packets; consolidate; open; "
             "update; notification; keepalive; refresh; } }"
         )
-        routes = [_route(route, neighbor.own) for route in setup.routes]
+        wide = bool(options.get("extended_next_hop"))
+        routes = [_route(route, neighbor.own, wide) for route in setup.routes]
         lines.append(f"static {{ {' '.join(routes)} }}" if routes else "")
         return "\n".join([*lines, more, "}"])
 
@@ -117,7 +118,7 @@ class ExaBgp(Daemon):
         file.write_text(self.configuration(setup))
         status, text = await self.execute("env", "exabgp.daemon.user=root", self.path(), "--validate", str(file))
         bad = status != 0 or "error" in text.lower() or "invalid" in text.lower()
-        return last_words(text.replace(str(file), "exabgp.conf"), 4) if bad else ""
+        return steady(text.replace(str(file), "exabgp.conf")) if bad else ""
 
     def kill(self) -> None:
         super().kill()
@@ -186,8 +187,8 @@ def _key(nlri: Any) -> tuple[str, Any]:
     return (nlri, None) if isinstance(nlri, str) else (nlri.get("nlri", str(nlri)), nlri.get("path-information"))
 
 
-def _route(route: Originated, own: str) -> str:
-    hop = "self" if route.v6 == (":" in own) else ("2001:db8::2" if route.v6 else "192.0.2.2")
+def _route(route: Originated, own: str, wide: bool) -> str:
+    hop = own if wide else "self" if route.v6 == (":" in own) else ("2001:db8::2" if route.v6 else "192.0.2.2")
     words = [f"route {route.prefix} next-hop {hop}"]
     if route.med is not None:
         words.append(f"med {route.med}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tests.interop import sessions
+from tests.interop import restarts, routes, sessions
 from tests.interop.cell import Feature
 
 
@@ -49,4 +49,35 @@ FEATURES: tuple[Row, ...] = (
     Row("source_address", "We dial from a chosen source address", sessions.source_address),
     Row("their_range", "It takes us from a range of addresses", sessions.their_range),
     Row("our_range", "We take it from a range of addresses", sessions.our_range),
+    Row("helper", "Graceful restart: it is killed, we help (RFC 4724)", restarts.helper),
+    Row("restarting", "Graceful restart: we restart, it helps", restarts.restarting),
+    Row("bits", "Graceful restart: its restart bit", restarts.bits),
+    Row("long_lived", "Long-lived graceful restart: it is gone, we keep (RFC 9494)", restarts.long_lived),
+    Row("attributes", "Attributes both ways, unchanged", routes.attributes, quick=True),
+    Row("transit", "Its routes through us to a third AS, and back", routes.transit),
+    Row("thousands", "10,000 routes of ours through it, unchanged", routes.thousands),
+    Row("thousands_to_us", "10,000 routes of its own to us, unchanged", routes.thousands_to_us),
+    Row("add_path_receive", "ADD-PATH, it sends (RFC 7911)", routes.add_path_receive),
+    Row("add_path_send", "ADD-PATH, we send", routes.add_path_send),
+    Row("we_reflect", "Route reflector: we, it is a client (RFC 4456)", routes.we_reflect),
+    Row("it_reflects", "Route reflector: it, we are clients", routes.it_reflects),
+    Row("roles", "BGP roles (RFC 9234)", routes.roles),
+    Row("wrong_roles", "BGP roles that do not fit: no session", routes.wrong_roles),
+    Row("well_known", "NO_EXPORT and NO_ADVERTISE (RFC 1997)", routes.well_known),
+    Row("graceful_shutdown", "GRACEFUL_SHUTDOWN both ways (RFC 8326)", routes.graceful_shutdown),
+    Row("blackhole", "BLACKHOLE (RFC 7999)", routes.blackhole),
+    Row("our_limit", "Maximum of prefixes, ours", routes.our_limit),
+    Row("their_limit", "Maximum of prefixes, its", routes.their_limit),
+    Row("allow_own_as", "Our AS allowed in what it sends", routes.allow_own_as),
+    Row("they_allow_own_as", "Its AS allowed in what we send", routes.they_allow_own_as),
+    Row("our_local_as", "Another AS of ours for this neighbour", routes.our_local_as),
+    Row("their_local_as", "Another AS of its for this neighbour", routes.their_local_as),
+    Row("remove_private_as", "Private AS numbers removed from what we send", routes.remove_private_as),
+    Row("as_override", "AS override, ours", routes.as_override),
+    Row("they_override", "AS override, its", routes.they_override),
+    Row("next_hop_unchanged", "Next hop unchanged, and self", routes.next_hop_unchanged),
+    Row("multipath", "Multipath with a path of its", routes.multipath),
+    Row("med", "MED of its paths compared", routes.med),
+    Row("labelled", "Labelled unicast negotiated (RFC 8277)", routes.labelled),
+    Row("flowspec", "Flow specifications negotiated (RFC 8955)", routes.flowspec),
 )

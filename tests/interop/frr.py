@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, ClassVar
 
-from tests.interop.daemon import OURS, Daemon, Neighbor, Refused, Seen, Setup, last_words, numbers, option
+from tests.interop.daemon import OURS, Daemon, Neighbor, Refused, Seen, Setup, last_words, numbers, option, steady
 
 NEIGHBOR: dict[str, Any] = {
     "passive": "neighbor {peer} passive",
@@ -135,7 +135,7 @@ class Frr(Daemon):
         pid = str(self.folder / "bgpd.pid")
         self.process = self.host.start("frr", self.path(), *common, "-P", "0", "-i", pid, "-f", str(file))
         await self.answers(lambda: self._said("bgpd", "show version"))
-        refused = [line for line in self.log().splitlines() if "Unknown command" in line or "% " in line]
+        refused = [line for line in self.log().splitlines() if "No such command" in line or "% " in line]
         if refused:
             raise Refused(last_words("\n".join(refused), 1))
 
@@ -153,7 +153,8 @@ class Frr(Daemon):
         file.write_text(self.configuration(setup))
         common = ["-u", "root", "-g", "frrvty", "--vty_socket", str(self.folder), "-i", str(self.folder / "check.pid")]
         status, text = await self.execute(self.path(), *common, "-C", "-f", str(file))
-        return last_words(text.replace(str(file), "bgpd.conf"), 2) if status else ""
+        refused = [line for line in text.splitlines() if "No such command" in line or "% " in line]
+        return steady("\n".join(refused) or text) if status or refused else ""
 
     async def established(self, address: str) -> bool:
         return "BGP state = Established" in await self.told(address)
@@ -164,15 +165,14 @@ class Frr(Daemon):
     async def routes(self, address: str = OURS) -> dict[str, list[Seen]]:
         found: dict[str, list[Seen]] = {}
         for family in ("ipv4", "ipv6"):
-            text = await self.vty(f"show bgp {family} unicast detail json")
-            try:
-                table = json.loads(text or "{}").get("routes", {})
-            except json.JSONDecodeError:
-                continue
-            for prefix, paths in table.items():
-                for path in paths["paths"] if isinstance(paths, dict) else paths:
-                    if path.get("peer", {}).get("peerId") in (address, address.partition("%")[0]):
-                        found.setdefault(prefix, []).append(_seen(prefix, path))
+            table = documents(await self.vty(f"show bgp {family} unicast json"))
+            prefixes = list(table[0].get("routes", {})) if table else []
+            for start in range(0, len(prefixes), 64):
+                words = [f"show bgp {family} unicast {prefix} json" for prefix in prefixes[start : start + 64]]
+                for one in documents(await self.vty(*words)):
+                    for path in one.get("paths", []):
+                        if path.get("peer", {}).get("peerId") in (address, address.partition("%")[0]):
+                            found.setdefault(one["prefix"], []).append(_seen(one["prefix"], path))
         return found
 
     async def refresh(self, address: str) -> None:
@@ -189,6 +189,19 @@ class Frr(Daemon):
         family = "ipv6 unicast" if ":" in prefix else "ipv4 unicast"
         asn = self.setup.asn
         await self.vty("configure terminal", f"router bgp {asn}", f"address-family {family}", f"no network {prefix}")
+
+
+def documents(text: str) -> list[dict[str, Any]]:
+    """The JSON objects that stand one after the other in a text; what is none is passed over."""
+    found, decoder, at = [], json.JSONDecoder(), text.find("{")
+    while at >= 0:
+        try:
+            one, at = decoder.raw_decode(text, at)
+        except json.JSONDecodeError:
+            break
+        found.append(one)
+        at = text.find("{", at)
+    return found
 
 
 def _for(peer: str, words: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, ClassVar
 
-from tests.interop.daemon import OURS, Daemon, Neighbor, NotSeen, Originated, Seen, Setup, last_words, option
+from tests.interop.daemon import OURS, Daemon, Neighbor, NotSeen, Originated, Seen, Setup, steady, option
 
 NAMES = {
     "ipv4": "ipv4-unicast",
@@ -69,7 +69,10 @@ class GoBgp(Daemon):
     def _neighbor(self, neighbor: Neighbor, more: str) -> str:
         dynamic = neighbor.options.get("dynamic")
         kind = "peer-groups" if dynamic else "neighbors"
-        sections: dict[str, list[str]] = {"config": [], "timers": ["connect-retry = 1", "idle-hold-time-after-reset = 1"]}
+        sections: dict[str, list[str]] = {
+            "config": [],
+            "timers": ["connect-retry = 1", "idle-hold-time-after-reset = 1"],
+        }
         if dynamic:
             sections["config"].append('peer-group-name = "dyn"')
         else:
@@ -139,7 +142,7 @@ class GoBgp(Daemon):
         file = self.folder / "check.toml"
         file.write_text(self.configuration(setup))
         status, text = await self.execute(self.path(), "-d", "-p", "-f", str(file))
-        return last_words(text.replace(str(file), "gobgpd.toml"), 2) if status else ""
+        return steady(text.replace(str(file), "gobgpd.toml"), 1) if status else ""
 
     async def _neighbors(self) -> list[dict[str, Any]]:
         status, text = await self.execute(self.path("gobgp"), "-j", "neighbor")

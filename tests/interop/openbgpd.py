@@ -7,7 +7,7 @@ import pwd
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tests.interop.daemon import OURS, Daemon, Neighbor, NotSeen, Originated, Seen, Setup, last_words, numbers, option
+from tests.interop.daemon import OURS, Daemon, Neighbor, NotSeen, Originated, Seen, Setup, steady, numbers, option
 
 WORDS: dict[str, Any] = {
     "passive": "passive",
@@ -110,7 +110,7 @@ class OpenBgpd(Daemon):
         file.write_text(self.configuration(setup))
         file.chmod(0o600)
         status, text = await self.execute(self.path(), "-n", "-f", str(file))
-        return last_words(text.replace(str(file), "bgpd.conf"), 1) if status else ""
+        return steady(text.replace(str(file), "bgpd.conf"), 1) if status else ""
 
     async def established(self, address: str) -> bool:
         return '"state": "Established"' in (await self.execute(*self._ctl("-j", "show", "neighbor", address)))[1]
@@ -139,7 +139,7 @@ class OpenBgpd(Daemon):
 
 
 def _network(route: Originated) -> str:
-    inside = []
+    inside = ["nexthop 2001:db8::2"] if route.v6 else []
     if route.med is not None:
         inside.append(f"metric {route.med}")
     if route.local_pref is not None:
