@@ -3,7 +3,7 @@
 `Speaker` is where to begin. What is not in `__all__`, or in that of `pybgp.policy`, may change without notice.
 """
 
-from pybgp.config import PeerConfig
+from pybgp.config import PeerConfig, PrefixLimit
 from pybgp.control import ControlSocket
 from pybgp.errors import BGPError, ConfigurationError, ProtocolError, SessionClosed
 from pybgp.events import PeerEvent
@@ -93,6 +93,7 @@ __all__ = [
     "PeerSnapshot",
     "Policy",
     "Prefix",
+    "PrefixLimit",
     "ProtocolError",
     "Route",
     "Routes",

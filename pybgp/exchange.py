@@ -125,6 +125,11 @@ class Exchange:
     def withdrawn(self, unreach: Unreach) -> None:
         self._tables.distribute(self.adj_rib_in.withdraw(unreach.nlri, unreach.path_ids))
 
+    def unblock(self) -> None:
+        """Take what was above the peer's limit, where there is room now."""
+        if self.adj_rib_in.has_room:
+            self._tables.later(self._owner, self.adj_rib_in.unblock())
+
     def end_of_rib(self) -> bool:
         """The peer has told its whole table; True when stale routes are now removed."""
         self.end_of_rib_received = True

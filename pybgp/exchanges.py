@@ -9,18 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
-from pybgp.config import PeerConfig
+from pybgp.config import PeerConfig, PrefixLimit
 from pybgp.events import EventKind
 from pybgp.exchange import BEGIN_OF_RIB, END_OF_RIB, Exchange
 from pybgp.family import Family
 from pybgp.fsm.negotiation import Negotiated
 from pybgp.graceful_restart import Helper
 from pybgp.messages import RouteRefresh, Update
-from pybgp.prefix import pack_address
+from pybgp.messages.update import Reach
+from pybgp.prefix import NLRI, format_nlri, pack_address
+from pybgp.prefix_limit import LimitWatch
 from pybgp.rib.as_numbers import AsNumbers
 from pybgp.rib.eligibility import Eligibility
 from pybgp.rib.export import Export
 from pybgp.rib.filter import Filter
+from pybgp.rib.martians import martians
 from pybgp.rib.route import Source
 from pybgp.tables import Tables
 
@@ -49,6 +52,8 @@ class Exchanges(Mapping[Family, Exchange]):
     ) -> None:
         self.helper = Helper()
         self.config = config
+        self.over: tuple[Family, PrefixLimit, str] | None = None  # a limit that ends the session
+        self._limits: dict[Family, LimitWatch] = {}
         self._export = export
         self._enhanced_refresh = False
         self._tell = tell
@@ -68,6 +73,7 @@ class Exchanges(Mapping[Family, Exchange]):
                 group=config.group,
             )
             self._by_family[family] = Exchange(family, owner, source, tables, import_, eligibility)
+        self._set_limits()
 
     def __getitem__(self, family: Family) -> Exchange:
         return self._by_family[family]
@@ -164,7 +170,34 @@ class Exchanges(Mapping[Family, Exchange]):
                 if family is not None:
                     self._end_of_rib(family, now)
         for reach in update.reach:
+            nowhere = martians(reach.family, reach.nlri)
+            if nowhere:
+                self._tell("offence", now, _ignored(reach.family, nowhere))
+                reach = _without(reach, set(nowhere))
             self._by_family[reach.family].announced(reach)
+        if self._limits:
+            self.check_limits(now)
+
+    def _set_limits(self) -> None:
+        limits = self.config.max_prefixes
+        self._limits = {family: self._limits.get(family) or LimitWatch(family) for family in limits}
+        for family, exchange in self.items():
+            limit = limits.get(family)
+            exchange.adj_rib_in.most = limit.limit if limit is not None and limit.action == "block" else None
+
+    def check_limits(self, now: float) -> None:
+        """Compare what the peer has here with what it may have. `over` is set where the session is to end."""
+        for family, watch in self._limits.items():
+            limit, exchange = self.config.max_prefixes[family], self._by_family[family]
+            exchange.unblock()
+            adj_rib_in = exchange.adj_rib_in
+            accepted = limit.count == "accepted" or limit.action == "block"
+            count = adj_rib_in.accepted + adj_rib_in.is_full if accepted else len(adj_rib_in)
+            crossing = watch.look(limit, count)
+            if crossing is not None:
+                self._tell("warning", now, crossing.words, family)
+                if crossing.ends:
+                    self.over = (family, limit, crossing.words)
 
     def refresh(self, message: RouteRefresh, now: float) -> None:
         exchange = self.get(message.family)
@@ -220,3 +253,14 @@ class Exchanges(Mapping[Family, Exchange]):
             numbers=AsNumbers.of(self.config),
             graceful_shutdown=self.config.graceful_shutdown,
         )
+
+
+def _ignored(family: Family, nowhere: list[NLRI]) -> str:
+    some = ", ".join(format_nlri(family, key) for key in nowhere[:4]) + (", …" if len(nowhere) > 4 else "")
+    return f'{len(nowhere)} prefixes that no unicast route may have are ignored: {some} section="RFC 4271 6.3"'
+
+
+def _without(reach: Reach, nowhere: set[NLRI]) -> Reach:
+    kept = [at for at, key in enumerate(reach.nlri) if key not in nowhere]
+    path_ids = None if reach.path_ids is None else [reach.path_ids[at] for at in kept]
+    return reach._replace(nlri=[reach.nlri[at] for at in kept], path_ids=path_ids)

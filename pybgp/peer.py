@@ -36,6 +36,7 @@ from pybgp.happenings import Offence
 from pybgp.messages import Notification, RouteRefresh, encode_message
 from pybgp.messages.attributes.path_attributes import AttributePool
 from pybgp.prefix import pack_address
+from pybgp.prefix_limit import too_many
 from pybgp.rib.eligibility import Eligibility
 from pybgp.rib.filter import Filter
 from pybgp.session import Happening, OpenReceived, Session
@@ -98,6 +99,7 @@ class Peer:
         self._import = import_
         self._export = export
         self._started = False
+        self._back_at: float | None = None  # when it starts by itself after too many prefixes
         self._addresses: dict[Session, str] = {}
         self._outdated = False
         self._fallen: DownReason | None = None  # the end of an accepted connection, to be followed up
@@ -145,12 +147,14 @@ class Peer:
 
     def start(self, now: float) -> None:
         self._started = True
+        self._back_at = None
         self.since = now
         self._handle(self.dialing, self.dialing.start(now), now)
 
     def stop(self, now: float, cease: ProtocolError, *, silent: bool = False) -> None:
         """End everything. With `silent` the connections just close, and the peer may keep our routes."""
         self._started = False
+        self._back_at = None
         for session in self.sessions:
             self._handle(session, session.stop(now, cease, silent=silent), now)
         self.exchanges.give_up("the peer was shut down", now)
@@ -250,12 +254,16 @@ class Peer:
             if deadline is not None and deadline <= now:
                 self._handle(session, session.handle_timer(now), now)
         self.exchanges.handle_timer(now)
+        if self._back_at is not None and now >= self._back_at:
+            self.start(now)
         self._router.touched.add(self)
 
     def next_deadline(self) -> float | None:
         deadlines = [deadline for s in self.sessions if (deadline := s.next_deadline()) is not None]
         if self.exchanges.helper.deadline is not None:
             deadlines.append(self.exchanges.helper.deadline)
+        if self._back_at is not None:
+            deadlines.append(self._back_at)
         return min(deadlines, default=None)
 
     def produce(self, limit: int, now: float) -> bool:
@@ -304,6 +312,8 @@ class Peer:
         if isinstance(happening, Received):
             if session is self.current:
                 self.exchanges.update(happening.update, now)
+                if self.exchanges.over is not None:
+                    self._too_many(now)
         elif isinstance(happening, OpenTransport):
             effects.append(Connect(self, session))
         elif isinstance(happening, CloseTransport):
@@ -370,6 +380,14 @@ class Peer:
         octets = pack_address(self.local_address) if self.local_address else b""
         self.exchanges.up(agreed, octets, now, deferring=self._router.restarting)
         self._router.session_changed(self, now)
+
+    def _too_many(self, now: float) -> None:
+        """The peer has more prefixes than it may have: the session ends, and comes back by itself or not."""
+        assert self.exchanges.over is not None
+        (family, limit, words), self.exchanges.over = self.exchanges.over, None
+        self.stop(now, too_many(family, limit, words))
+        self.last_error = words
+        self._back_at = now + limit.restart_after if limit.action == "restart" else None
 
     def _down(self, session: Session, reason: DownReason, now: float) -> None:
         if session is not self.current or self.negotiated is None:

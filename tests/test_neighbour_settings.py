@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from pybgp.config import PeerConfig
-from pybgp.family import IPV4_UNICAST
+from pybgp.config import PeerConfig, PrefixLimit
+from pybgp.family import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.messages.attributes.communities import BLACKHOLE, GRACEFUL_SHUTDOWN, NO_EXPORT
 from pybgp.messages.attributes.local_pref import LOCAL_PREF
 from pybgp.messages.attributes.only_to_customer import ONLY_TO_CUSTOMER
 from pybgp.prefix import parse_nlri
+from pybgp.prefix_limit import too_many
 from pybgp.rib import paths_of
 from pybgp.rib.route import Route
 from tests.network import Net, Node
@@ -236,3 +237,106 @@ def test_a_blackhole_stays_in_the_as() -> None:
     net.run(10)
     assert NO_EXPORT in two.path(PREFIX).communities
     assert three.table() == {"10.66.0.0/24": B}
+
+
+def limited(limit: int, **rest: Any) -> dict[str, Any]:
+    return {"max_prefixes": {IPV4_UNICAST: PrefixLimit(limit=limit, **rest)}}
+
+
+def some(count: int, first: int = 0) -> list[str]:
+    return [f"10.70.{number}.0/24" for number in range(first, first + count)]
+
+
+@pytest.mark.rfc("4271", "6.7", "pybgp.prefix_limit:LimitWatch.look", "too many prefixes end the session with Cease")
+@pytest.mark.rfc("4486", "4", "pybgp.prefix_limit:too_many", "family and limit are the data")
+def test_too_many_prefixes_end_the_session() -> None:
+    net = Net()
+    one, two = line(net, 64512, 64512)
+    joined(one, two, None, limited(5))
+    one.announce(*some(5))
+    net.run(5)
+    assert len(two.table()) == 5
+    assert [event.reason for event in two.told("warning")] == ["5 prefixes received, of 5 allowed"]
+    one.announce(*some(1, 5))
+    net.run(1)
+    assert two.table() == {}
+    (down,) = one.told("down")
+    assert "Maximum Prefixes (6/1)" in down.reason
+    assert one.peer(two).offences == ()
+    net.run(600)
+    assert len(two.told("up")) == 1
+    assert "5 are allowed" in two.peer(one).last_error
+    two.router.start_peer(two.peer(one), net.now)
+    one.withdraw(*some(1, 5))
+    net.run(200)
+    assert len(two.table()) == 5
+
+
+def test_the_data_of_the_cease() -> None:
+    error = too_many(IPV6_UNICAST, PrefixLimit(limit=70000), "too many")
+    assert (error.code, error.subcode, error.data) == (6, 1, bytes.fromhex("0002 01 00011170"))
+
+
+def test_it_may_come_back_by_itself() -> None:
+    net = Net()
+    one, two = line(net, 64512, 64512)
+    joined(one, two, None, limited(2, action="restart", restart_after=60))
+    one.announce(*some(3))
+    net.run(30)
+    assert two.table() == {}
+    one.withdraw(*some(1))
+    net.run(120)
+    assert len(two.table()) == 2
+
+
+def test_or_be_warned_of_alone() -> None:
+    net = Net()
+    one, two = line(net, 64512, 64512)
+    joined(one, two, None, limited(4, action="warn", warn_at=50))
+    one.announce(*some(3))
+    net.run(5)
+    one.announce(*some(5, 3))
+    net.run(1)
+    assert len(two.table()) == 8
+    assert [event.reason for event in two.told("warning")] == [
+        "3 prefixes received, of 4 allowed",
+        "8 prefixes received, and 4 are allowed: they are used all the same",
+    ]
+    one.withdraw(*some(6))
+    net.run(1)
+    one.announce(*some(6))
+    net.run(1)
+    assert len(two.told("warning")) == 3
+
+
+def test_or_what_is_above_is_not_used_until_there_is_room() -> None:
+    net = Net()
+    one, two = line(net, 64512, 64512)
+    joined(one, two, None, limited(3, action="block"))
+    one.announce(*some(5))
+    net.run(5)
+    assert len(two.table()) == 3
+    exchange = two.peer(one).exchanges[IPV4_UNICAST]
+    assert (len(exchange.adj_rib_in), exchange.adj_rib_in.accepted) == (5, 3)
+    one.withdraw(*list(two.table())[:2])
+    net.run(1)
+    assert len(two.table()) == 3
+    one.withdraw(*list(two.table())[:2])
+    net.run(1)
+    assert len(two.table()) == 1
+
+
+def test_what_policy_refuses_need_not_count() -> None:
+    def no_low(route: Route) -> Route | None:
+        return None if 7 in route.attributes.communities else route
+
+    net = Net()
+    one, two = line(net, 64512, 64512)
+    joined(one, two, None, {"import_policy": no_low, **limited(3, count="accepted")})
+    one.announce(*some(10), communities=[7])
+    one.announce(*some(3, 20))
+    net.run(5)
+    assert len(two.table()) == 3
+    one.announce(*some(1, 30))
+    net.run(1)
+    assert two.table() == {}

@@ -14,11 +14,13 @@ from pybgp.messages.attributes.path_attributes import PathAttributes
 from pybgp.messages.nlri import codec_of
 from pybgp.prefix import NLRI
 from pybgp.rib.eligibility import Eligibility
-from pybgp.rib.filter import Filter, Judgement
+from pybgp.rib.filter import ELIGIBILITY, Filter, Judgement, Reason
 from pybgp.rib.loc_rib import CHUNK, LocRib
-from pybgp.rib.route import Delta, Path, Source
+from pybgp.rib.route import Delta, Path, Source, paths_of
 
 CACHE_LIMIT = 1 << 13
+BLOCKED = "max-prefixes"
+"""The `rule` of the reason for what is above the limit of its peer."""
 
 _Key = tuple[PathAttributes, int, int]  # received, path identifier, generation
 
@@ -37,7 +39,9 @@ class AdjRibIn:
         self.eligibility = eligibility
         self._has_next_hop = codec_of(rib.family).has_next_hop
         self._paths: dict[_Key, Path] = {}  # one answer for all prefixes
+        self.most: int | None = None  # usable paths; what is above is blocked until there is room
         self._variants: dict[tuple[_Key, Judgement], Path] = {}  # answers of a policy that looks at prefixes
+        self._blocked = False  # whether anything may be
 
     def __len__(self) -> int:
         return self.rib.count(self.source)
@@ -51,7 +55,10 @@ class AdjRibIn:
         deltas: list[Delta] = []
         for path_id, group in _by_path_id(nlri, path_ids):
             for path, part in self.paths(attributes, path_id, group):
-                deltas += self.rib.announce(part, path)
+                if self.most is None or path.rejected is not None:
+                    deltas += self.rib.announce(part, path)
+                else:
+                    deltas += self._announce_some(part, path)
         return deltas
 
     def withdraw(self, nlri: list[NLRI], path_ids: Sequence[int] | None = None) -> list[Delta]:
@@ -60,6 +67,67 @@ class AdjRibIn:
         for path_id, group in _by_path_id(nlri, path_ids):
             deltas += self.rib.withdraw(group, self.source, path_id)
         return deltas
+
+    def _announce_some(self, nlri: list[NLRI], path: Path) -> list[Delta]:
+        """As many as there is room for; what was usable before stays so."""
+        assert self.most is not None
+        room = max(0, self.most - self.rib.accepted(self.source))
+        fits: list[NLRI] = []
+        over: list[NLRI] = []
+        for one in dict.fromkeys(nlri):
+            if self._usable(one, path.path_id):
+                fits.append(one)
+            elif room:
+                room -= 1
+                fits.append(one)
+            else:
+                over.append(one)
+        deltas = self.rib.announce(fits, path) if fits else []
+        if over:
+            self._blocked = True
+            key = (path.received, path.path_id, path.generation)
+            deltas += self.rib.announce(over, self._variant(key, self._no_room()))
+        return deltas
+
+    def _usable(self, nlri: NLRI, path_id: int) -> bool:
+        held = paths_of(self.rib.entry(nlri))
+        return any(p.source is self.source and p.path_id == path_id and p.rejected is None for p in held)
+
+    def _no_room(self) -> Reason:
+        return Reason(f"above the {self.most} prefixes that this peer may have", check=ELIGIBILITY, rule=BLOCKED)
+
+    def unblock(self, chunk: int = CHUNK) -> Iterator[list[Delta]]:
+        """Take what was blocked while there is room, in slices; with no limit any more, all of it."""
+        if not self._blocked:
+            return
+        self._blocked = False
+        for part in self.rib.paths_from(self.source, chunk):
+            deltas: list[Delta] = []
+            for nlri, path in part:
+                if is_blocked(path):
+                    if self.most is not None and self.rib.accepted(self.source) >= self.most:
+                        self._blocked = True
+                        break
+                    for new, one in self._judge(path.received, path.path_id, [nlri], path.generation):
+                        deltas += self.rib.announce(one, new)
+            yield deltas
+            if self._blocked:
+                return
+
+    @property
+    def accepted(self) -> int:
+        """Paths that may be used."""
+        return self.rib.accepted(self.source)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether something is blocked now."""
+        return self._blocked
+
+    @property
+    def has_room(self) -> bool:
+        """Whether something is blocked that need not be."""
+        return self._blocked and (self.most is None or self.rib.accepted(self.source) < self.most)
 
     def mark_stale(self) -> None:
         """The session restarts (RFC 4724) or a refresh begins (RFC 7313): all that is here is stale until
@@ -105,7 +173,9 @@ class AdjRibIn:
 
     def replacement(self, path: Path, nlri: list[NLRI]) -> list[tuple[Path, list[NLRI]]]:
         """What a path of this peer is now for some of its prefixes; the same object where nothing changed.
-        What was stale stays so."""
+        What was stale stays so, and so does what was blocked."""
+        if is_blocked(path):
+            return [(path, nlri)]
         judged = self._judge(path.received, path.path_id, nlri, path.generation)
         return [(path if path.same_verdict(new) else new, part) for new, part in judged]
 
@@ -165,6 +235,11 @@ class AdjRibIn:
             cost=cost,
             generation=generation,
         )
+
+
+def is_blocked(path: Path) -> bool:
+    """Whether only the limit of its peer keeps a path out."""
+    return isinstance(path.rejected, Reason) and path.rejected.rule == BLOCKED
 
 
 def next_hops_changed(

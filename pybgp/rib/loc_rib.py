@@ -60,6 +60,7 @@ class LocRib:
         self.watch: Watch | None = None
         self._table: dict[NLRI, Entry] = {}
         self._counts: dict[Source, int] = {}
+        self._refused: dict[Source, int] = {}  # of these, what may not be used
         self._joined: dict[tuple[Entry, Path], Entry] = {}  # (what was held, path put in) -> what is held then
         self._tuples: dict[tuple[Path, ...], tuple[Path, ...]] = {}
         self._selections: dict[tuple[Path, ...], Entry | None] = {}
@@ -73,7 +74,7 @@ class LocRib:
         keys = nlri if len(fresh) == len(nlri) else list(fresh)
         if self._table.keys().isdisjoint(fresh):
             self._table.update(fresh)
-            self._count(path.source, len(fresh))
+            self._count(path, len(fresh))
             if self.watch is not None and keys:
                 self.watch(keys, path)
             return [Delta(self.family, keys, None, path)] if path.rejected is None and keys else []
@@ -168,6 +169,10 @@ class LocRib:
         """Paths that a source has in the table, ineligible and stale ones too."""
         return self._counts.get(source, 0)
 
+    def accepted(self, source: Source) -> int:
+        """Of these, the ones that may be used."""
+        return self._counts.get(source, 0) - self._refused.get(source, 0)
+
     def snapshot(self, chunk: int = CHUNK) -> Iterator[list[Delta]]:
         """The selection as Deltas from nothing, in slices: for a new peer, a refresh or a new reader.
         Prefixes are grouped by selection within a slice."""
@@ -241,15 +246,17 @@ class LocRib:
         """Store a path for prefixes that all hold `old`; returns what they hold now."""
         if old is None:
             new: Entry = path
-            self._count(path.source, len(keys))
+            self._count(path, len(keys))
         else:
             source, path_id = path.source, path.path_id
             paths = paths_of(old)
             mine = next((p for p in paths if p.source is source and p.path_id == path_id), None)
             if mine is None:
-                self._count(source, len(keys))
+                self._count(path, len(keys))
             elif mine is path or (mine.generation == path.generation and mine.same_verdict(path)):
                 return old
+            elif (mine.rejected is None) != (path.rejected is None):
+                _add(self._refused, source, len(keys) if mine.rejected is None else -len(keys))
             found = self._joined.get((old, path))
             if found is None:
                 others = [p for p in paths if p is not mine]
@@ -266,7 +273,9 @@ class LocRib:
         gone = len(paths_of(old)) - len(kept)
         if not gone:
             return
-        self._count(source, -gone * len(keys))
+        for path in paths_of(old):
+            if path.source is source and path not in kept:
+                self._count(path, -len(keys))
         new: Entry | None = None
         if not kept:
             deque(map(self._table.pop, keys, repeat(None)), maxlen=0)
@@ -283,12 +292,11 @@ class LocRib:
             self._tuples.clear()
         return self._tuples.setdefault(paths, paths)
 
-    def _count(self, source: Source, change: int) -> None:
-        count = self._counts.get(source, 0) + change
-        if count:
-            self._counts[source] = count
-        else:
-            self._counts.pop(source, None)
+    def _count(self, path: Path, change: int) -> None:
+        """A path has come to, or is gone from, so many prefixes."""
+        _add(self._counts, path.source, change)
+        if path.rejected is not None:
+            _add(self._refused, path.source, change)
 
     def _selection(self, entry: Entry | None) -> Entry | None:
         if not isinstance(entry, tuple):
@@ -315,6 +323,14 @@ class LocRib:
         was, now = paths_of(before), paths_of(after)
         if len(was) != len(now) or not all(map(Path.same_route, was, now)):
             deltas.append(Delta(self.family, keys, before, after))
+
+
+def _add(counts: dict[Source, int], source: Source, change: int) -> None:
+    count = counts.get(source, 0) + change
+    if count:
+        counts[source] = count
+    else:
+        counts.pop(source, None)
 
 
 def _words(path: Path, step: Step | None, best: Path, selected: bool) -> str:
