@@ -257,7 +257,7 @@ class Exchanges(Mapping[Family, Exchange]):
 
 def _ignored(family: Family, nowhere: list[NLRI]) -> str:
     some = ", ".join(format_nlri(family, key) for key in nowhere[:4]) + (", …" if len(nowhere) > 4 else "")
-    return f'{len(nowhere)} prefixes that no unicast route may have are ignored: {some} section="RFC 4271 6.3"'
+    return f'prefixes that no unicast route may have are ignored: {some} section="RFC 4271 6.3"'
 
 
 def _without(reach: Reach, nowhere: set[NLRI]) -> Reach:
