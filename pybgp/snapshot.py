@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pybgp.config import PrefixLimit
 from pybgp.family import Family
 from pybgp.fsm.negotiation import Negotiated
 from pybgp.fsm.states import State, Timer
@@ -25,6 +26,12 @@ class FamilySnapshot:
     """Graceful restart: what the peer said before is kept until it has said all again."""
     end_of_rib_received: bool
     end_of_rib_sent: bool
+    accepted: int = 0
+    """Of those received, the ones that no check and no policy has rejected."""
+    limit: PrefixLimit | None = None
+    """How many the peer may have with us."""
+    limit_out: int | None = None
+    """How many it is told at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +127,9 @@ def snapshot(peer: Peer, now: float) -> PeerSnapshot:
                 stale=exchange.stale,
                 end_of_rib_received=exchange.end_of_rib_received,
                 end_of_rib_sent=exchange.end_of_rib_sent,
+                accepted=exchange.adj_rib_in.accepted,
+                limit=peer.config.max_prefixes.get(family),
+                limit_out=peer.config.max_prefixes_out.get(family),
             )
             for family, exchange in peer.exchanges.items()
             if agreed is None or exchange.established

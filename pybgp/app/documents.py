@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from pybgp.app.message_json import capability_to_json
-from pybgp.app.plain import to_plain
+from pybgp.app.plain import fields_to_plain, to_plain
 from pybgp.config import PeerConfig
 from pybgp.explanation import Explanation, PathExplanation, Telling
 from pybgp.fsm.negotiation import Negotiated
@@ -103,6 +103,9 @@ def peer_detail(peer: PeerSnapshot, config: PeerConfig, clock: float) -> dict[st
             {
                 "family": str(family),
                 "received": counts.received,
+                "accepted": counts.accepted,
+                "limit": None if counts.limit is None else fields_to_plain(counts.limit),
+                "limit_out": counts.limit_out,
                 "advertised": counts.advertised,
                 "pending": counts.pending,
                 "stale": counts.stale,

@@ -82,8 +82,9 @@ def peer_text(peer: Document, columns: int) -> list[str]:
     if agreed is not None:
         lines += _section("Negotiated", pairs(_agreed(agreed), columns - 2))
     if peer["families"]:
-        rows = [("family", "received", "advertised", "waiting", "End-of-RIB"), *map(_family, peer["families"])]
-        lines += _section("Routes", table(rows, right=(1, 2, 3)))
+        heads = ("family", "received", "accepted", "advertised", "waiting", "End-of-RIB")
+        lines += _section("Routes", table([heads, *map(_family, peer["families"])], right=(1, 2, 3, 4)))
+        lines += [f"  {line}" for family in peer["families"] for line in _limits(family, columns - 2)]
     for title, key in (
         ("Capabilities of the peer", "capabilities_received"),
         ("Our capabilities", "capabilities_sent"),
@@ -123,7 +124,18 @@ def _agreed(agreed: Document) -> list[tuple[str, object]]:
 def _family(family: Document) -> tuple[object, ...]:
     ends = [way for way in ("received", "sent") if family[f"end_of_rib_{way}"]]
     marks = " and ".join(ends) or "not yet"
-    return (family["family"], family["received"], family["advertised"], family["pending"], marks)
+    counts = (family["received"], family["accepted"], family["advertised"], family["pending"])
+    return (family["family"], *counts, marks)
+
+
+def _limits(family: Document, columns: int) -> list[str]:
+    words = []
+    if family["limit"] is not None:
+        limit = family["limit"]
+        words.append(f"at most {limit['limit']} {limit['count']}, then {limit['action']}")
+    if family["limit_out"] is not None:
+        words.append(f"at most {family['limit_out']} advertised")
+    return wrapped(f"{family['family']}: ", "; ".join(words), columns) if words else []
 
 
 def _capability(capability: Document, columns: int) -> list[str]:

@@ -15,13 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from pybgp import ControlSocket, Family, ListedRoute, PathAttributes, Prefix, Speaker
+from pybgp import IPV4_UNICAST, ControlSocket, Family, ListedRoute, PathAttributes, Prefix, Speaker
 from pybgp.app import show
 from pybgp.app.cli import main
 from pybgp.app.desk import FILTERS, PEERS_A_LINE, ROUTES_A_LINE, Desk, Reloaded
 from pybgp.app.documents import route_document
 from pybgp.app.tables import duration, table
 from pybgp.app.where import socket_path
+from pybgp.config import PrefixLimit
 from pybgp.events import PeerEvent, printable
 from pybgp.messages.attributes.labelled import LabelledAttributes
 from pybgp.messages.nlri.labels import pack_labels
@@ -32,6 +33,8 @@ from tests.loopback import LIMIT, Neighbour, address, connect, speaker, until
 
 VALIDATOR = Draft202012Validator(json.loads((FOLDER / "control.json").read_text()))
 POLICY = rules(match(prefix_in("10.9.0.0/16"), name="bogons") >> reject("not here"), default=accept(), name="in")
+
+LIMITED = {"max_prefixes": {IPV4_UNICAST: PrefixLimit(limit=9, action="block")}, "max_prefixes_out": {IPV4_UNICAST: 7}}
 
 
 @dataclass
@@ -66,7 +69,7 @@ async def lab(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> AsyncIterat
     at, neighbour = address(), address()
     async with speaker(at, 1) as asked, speaker(neighbour, 2, local_as=64513) as other:
         made = Lab(asked, other, at, neighbour, tmp_path / "s", Reloaded(True, ("nothing changed",)), capsys)
-        connect(asked, at, neighbour, peer_as=64513, import_policy=POLICY, description="the other")
+        connect(asked, at, neighbour, peer_as=64513, import_policy=POLICY, description="the other", **LIMITED)
         connect(other, neighbour, at, hostname="router\x1b[31m", password=None)
         asked.add_peer("192.0.2.77", peer_as=64999, passive=True, password="secret")
         other.announce("10.1.0.0/16", next_hop="192.0.2.2", communities=["64513:7", "no-peer"], med=5)
@@ -108,10 +111,12 @@ async def test_show_one_peer(lab: Lab) -> None:
     assert "Hostname" not in {one["name"] for one in peer["capabilities_sent"]}
     (family,) = peer["families"]
     assert (family["received"], family["advertised"], family["end_of_rib_received"]) == (3, 1, True)
+    assert (family["accepted"], family["limit"]["limit"], family["limit_out"]) == (2, 9, 7)
     assert peer["counters"]["updates_received"] >= 2
     assert {"name": "description", "value": "the other"} in peer["settings"]
     text = await lab.run("show", "peer", lab.neighbour)
     assert "\x1b" not in text
+    assert "ipv4-unicast: at most 9 received, then block; at most 7 advertised" in text
     for words in ("HoldTimer in", "Capabilities of the peer", "Our capabilities", "ipv4-unicast  ", "4-octet AS"):
         assert words in text
     assert max(map(len, text.splitlines())) <= 80
