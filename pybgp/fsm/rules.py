@@ -184,7 +184,8 @@ _UNEXPECTED_IN: Final = {State.OPEN_SENT: 1, State.OPEN_CONFIRM: 2, State.ESTABL
 
 
 def _notify(machine: SessionAttributes, error: ProtocolError) -> tuple[Action, ...]:
-    machine.sent = Notification.of(error)
+    agreed = machine.negotiated
+    machine.sent = Notification.of(error) if agreed is None else Notification.of(error, agreed.context.maximum_length)
     return (Send(machine.sent),)
 
 

@@ -8,9 +8,6 @@ from pybgp.errors import AdministrativeReset, AdministrativeShutdown, BadMessage
 from pybgp.messages.context import MAXIMUM_LENGTH
 from pybgp.messages.framing import HEADER_LENGTH
 
-MOST_DATA = MAXIMUM_LENGTH - HEADER_LENGTH - 2
-"""Octets of data that a NOTIFICATION can carry in any session."""
-
 _WITH_TEXT = ((6, AdministrativeShutdown.subcode), (6, AdministrativeReset.subcode))
 
 
@@ -23,10 +20,10 @@ class Notification:
     data: bytes = b""
 
     @classmethod
-    def of(cls, error: ProtocolError) -> Notification:
-        """What is sent for an error. Its data is cut where no session could take it: RFC 7313 section 5 wants a
-        whole message back, which may be as long as any."""
-        return cls(error.code, error.subcode, error.data[:MOST_DATA])
+    def of(cls, error: ProtocolError, maximum_length: int = MAXIMUM_LENGTH) -> Notification:
+        """What is sent for an error on a session of this maximum length. Data that does not fit is cut: RFC 7313
+        section 5 wants a whole message back, which may be as long as any, RFC 4271 section 6.3 a whole attribute."""
+        return cls(error.code, error.subcode, error.data[: maximum_length - HEADER_LENGTH - 2])
 
     @classmethod
     def shutdown(cls, error: ProtocolError, text: str) -> Notification:

@@ -53,6 +53,18 @@ from tests.rfc7606_table import (
     "pybgp.messages.attributes.codec:decode_block",
     "every attribute with wrong flags, lengths and values, from inside and outside",
 )
+@pytest.mark.rfc("7606", "7.1", "pybgp.messages.attributes.origin:_check", "ORIGIN")
+@pytest.mark.rfc("7606", "7.2", "pybgp.messages.attributes.as_path:check_segments", "AS_PATH")
+@pytest.mark.rfc("7606", "7.4", "pybgp.messages.attributes.codec:_recognized", "MULTI_EXIT_DISC")
+@pytest.mark.rfc("7606", "7.5", "pybgp.messages.attributes.codec:_recognized", "LOCAL_PREF")
+@pytest.mark.rfc("7606", "7.6", "pybgp.messages.attributes.codec:_recognized", "ATOMIC_AGGREGATE")
+@pytest.mark.rfc("7606", "7.7", "pybgp.messages.attributes.codec:_recognized", "AGGREGATOR")
+@pytest.mark.rfc("7606", "7.8", "pybgp.messages.attributes.codec:_recognized", "COMMUNITIES")
+@pytest.mark.rfc("7606", "7.9", "pybgp.messages.attributes.codec:_recognized", "ORIGINATOR_ID")
+@pytest.mark.rfc("7606", "7.10", "pybgp.messages.attributes.codec:_recognized", "CLUSTER_LIST")
+@pytest.mark.rfc("7606", "7.11", "pybgp.messages.attributes.codec:_recognized", "MP_REACH_NLRI")
+@pytest.mark.rfc("7606", "7.12", "pybgp.messages.attributes.codec:_recognized", "MP_UNREACH_NLRI")
+@pytest.mark.rfc("7606", "7.14", "pybgp.messages.attributes.codec:_recognized", "EXTENDED COMMUNITIES")
 def test_attribute(case: Case, internal: bool) -> None:
     context = replace(IBGP, internal=internal, four_octet_as=not case.old)
     outcome, error = case.ibgp if internal else case.ebgp
@@ -252,7 +264,7 @@ def test_the_error_carries_the_attribute() -> None:
     assert update.faults[0].error == MalformedASPath()
 
 
-def test_the_error_fits_a_notification() -> None:
+def test_the_error_carries_a_long_attribute_whole() -> None:
     tlv = "d0 08 4001" + "00" * 0x4001
     update = decode_update(body(put(GOOD, tlv)), replace(IBGP, extended_message=True), AttributePool())
-    assert len(update.faults[0].error.data) == 4096 - 21
+    assert update.faults[0].error.data == bytes.fromhex(tlv)

@@ -43,6 +43,7 @@ def mp_reach(family: str, next_hop: str, nlri: str) -> str:
     return (bytes((0x80, 14, len(value))) + value).hex()
 
 
+@pytest.mark.rfc("4271", "4.3", "pybgp.messages.update:decode_update", "withdrawn routes, attributes and NLRI")
 def test_classic_fields() -> None:
     update = decode(GOOD, "18cb0071 20c6336401", "080a")
     (unreach,) = update.unreach
@@ -68,6 +69,7 @@ def test_host_bits_are_masked_in_keys_and_kept_in_the_field() -> None:
     assert update.nlri == bytes.fromhex("18cb0071 0a0fff")
 
 
+@pytest.mark.rfc("4760", "3", "pybgp.messages.attributes.mp_reach:_decode", "a route of IPv6")
 def test_multiprotocol() -> None:
     update = decode(WITHOUT_NEXT_HOP + mp_reach("000201", V6_HOP, "20 20010db8 00") + "800f08 000201 20 20010db9")
     (reach,) = update.reach
@@ -78,6 +80,7 @@ def test_multiprotocol() -> None:
     assert update.outcome is Outcome.OK
 
 
+@pytest.mark.rfc("2545", "3", "pybgp.messages.update:decode_update", "16 and 32 octets")
 def test_global_and_link_local_next_hop() -> None:
     (reach,) = decode(WITHOUT_NEXT_HOP + mp_reach("000201", V6_HOP + LINK_LOCAL, "20 20010db8")).reach
     assert reach.nlri == [bytes.fromhex("2020010db8")]
@@ -85,6 +88,7 @@ def test_global_and_link_local_next_hop() -> None:
     assert reach.attributes.link_local_next_hop == "fe80::2"
 
 
+@pytest.mark.rfc("4760", "4", "pybgp.messages.attributes.mp_unreach:_decode", "withdrawals beside announcements")
 def test_both_families_in_one_update() -> None:
     update = decode(GOOD + mp_reach("000201", V6_HOP, "20 20010db8"), "18cb0071")
     by_family = {reach.family: reach.attributes for reach in update.reach}
@@ -100,6 +104,7 @@ def test_ipv4_in_mp_reach() -> None:
 
 
 @pytest.mark.parametrize("next_hop", [V6_HOP, V6_HOP + LINK_LOCAL])
+@pytest.mark.rfc("8950", "3", "pybgp.messages.update:_cut_multiprotocol", "IPv4 with an IPv6 next hop")
 def test_extended_next_hop(next_hop: str) -> None:
     """RFC 8950: IPv4 routes with an IPv6 next hop, where negotiated."""
     attributes = WITHOUT_NEXT_HOP + mp_reach("000101", next_hop, "18cb0071")
@@ -111,6 +116,7 @@ def test_extended_next_hop(next_hop: str) -> None:
         decode(attributes)
 
 
+@pytest.mark.rfc("7911", "3", "pybgp.messages.update:_cut", "path identifiers in both fields")
 def test_add_path() -> None:
     context = replace(IBGP, add_path_receive=BOTH)
     update = decode(
@@ -140,6 +146,7 @@ def test_treat_as_withdraw_keeps_the_path_identifiers() -> None:
 # -- End-of-RIB -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.rfc("4724", "2", "pybgp.messages.update:Update.end_of_rib", "the markers of both families")
 def test_end_of_rib() -> None:
     update = decode()
     assert update.end_of_rib == IPV4_UNICAST
@@ -196,6 +203,9 @@ def test_an_unknown_family_keeps_its_octets() -> None:
 # -- attributes -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.rfc(
+    "4271", "5", "pybgp.messages.attributes.codec:_unrecognized", "unknown transitive attributes, with Partial"
+)
 def test_unknown_attributes_are_passed_on_marked_partial() -> None:
     """RFC 4271 section 5; non-transitive ones are "quietly ignored and not passed along"."""
     update = decode(GOOD + "c063020102 806401ff e06501aa d0660001bb", "18cb0071")
@@ -313,7 +323,7 @@ def test_the_decoder_is_total(data: st.DataObject) -> None:
         return
     assert caught.reason
     assert caught.code in (1, 3)
-    assert len(caught.data) <= 4075
+    assert len(caught.data) <= max(len(body), 21)
 
 
 def check_update(update: Update, context: CodecContext, pool: AttributePool) -> None:

@@ -30,8 +30,6 @@ from pybgp.messages.context import CodecContext
 T = TypeVar("T")
 
 _MP_CODES = (MP_REACH.code, MP_UNREACH.code)
-# What a NOTIFICATION of 4096 octets can carry (RFC 4271 4.5).
-_MAXIMUM_DATA = 4096 - 21
 
 
 @dataclass(slots=True)
@@ -62,7 +60,7 @@ def name_of(code: int) -> str:
 
 def error_of(kind: type[ProtocolError], octets: bytes, reason: str) -> ProtocolError:
     """A RFC 4271 6.3 error whose data is "the erroneous attribute (type, length, and value)"."""
-    return kind(reason, octets[:_MAXIMUM_DATA])
+    return kind(reason, octets)
 
 
 def split_block(block: bytes) -> tuple[list[RawAttribute], bytes]:
