@@ -73,6 +73,7 @@ def test_keepalives_come_at_75_to_100_percent(jitter: float) -> None:
     assert one.sent == KEEPALIVE
 
 
+@pytest.mark.rfc("4271", "6.5", "pybgp.session:Session._expire", "Hold Timer Expired, on time")
 def test_a_silent_peer_is_given_up_after_the_hold_time() -> None:
     one = established(hold_time=9)
     start = one.now
@@ -103,6 +104,7 @@ def test_a_route_refresh_does_not_restart_the_hold_timer() -> None:
     assert one.session.deadline(Timer.HOLD) == before
 
 
+@pytest.mark.rfc("2918", "4", "pybgp.session:Session._message", "families that are not spoken")
 def test_a_refresh_of_a_family_that_is_not_spoken_is_ignored() -> None:
     """RFC 2918 section 4."""
     assert established().receive(encode_message(RouteRefresh(IPV6_UNICAST), PLAIN)) == []
@@ -339,6 +341,8 @@ def test_start_and_stop_are_immediate() -> None:
     assert one.session.start(one.now) == []
 
 
+@pytest.mark.rfc("4271", "6.7", "pybgp.session:Session.stop", "the Cease that was asked for")
+@pytest.mark.rfc("4486", "4", "pybgp.session:Session.stop", "with its subcode")
 def test_a_stop_says_what_it_is_told() -> None:
     one = established()
     one.take(one.session.stop(one.now, AdministrativeReset("", b"\x02ok")))
@@ -356,6 +360,7 @@ def test_a_silent_stop_keeps_the_peers_view() -> None:
     assert not down.reason.sent
 
 
+@pytest.mark.rfc("8538", "5", "pybgp.session:Session.stop", "a stop is a Hard Reset")
 def test_with_rfc_8538_a_stop_is_a_hard_reset() -> None:
     one = established(graceful_notification=True)
     one.take(one.session.stop(one.now, AdministrativeReset("", b"\x02ok")))
@@ -451,6 +456,7 @@ def test_two_sessions_that_delay_come_up() -> None:
     assert (pair.a.session.state, pair.b.session.state) == (State.ESTABLISHED, State.ESTABLISHED)
 
 
+@pytest.mark.rfc("4724", "4.1", "pybgp.session:Session.restart_done", "the R bit is for the first session")
 def test_the_restart_bit_is_for_the_first_session_after_a_restart() -> None:
     config = settings()
     session = Session(config, jitter=lambda: 0.0, restarting=True)
@@ -466,6 +472,7 @@ def test_the_restart_bit_is_for_the_first_session_after_a_restart() -> None:
     assert b"\x40\x06\x00\x78" in data
 
 
+@pytest.mark.rfc("8654", "4", "pybgp.session:Session._message", "long messages where they were negotiated")
 def test_extended_messages_are_taken_by_who_announced_them() -> None:
     """RFC 8654 section 4."""
     long = frame(2, bytes.fromhex("0fff") + b"\x18\x0a\x00\x00" * 1023 + b"\x10\x0a\x00" + bytes(2))
@@ -492,6 +499,7 @@ def test_graceful_is_told_from_final() -> None:
 # RFC 9687
 
 
+@pytest.mark.rfc("9687", "3.2", "pybgp.session:Session._expire", "the session ends")
 def test_a_peer_that_takes_nothing_is_dropped() -> None:
     one = established(hold_time=0, send_hold_time=30)
     one.stuck = True

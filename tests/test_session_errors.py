@@ -87,6 +87,7 @@ def test_an_error_is_answered_exactly(state: State, what: str, data: bytes, answ
 
 
 @pytest.mark.parametrize("state", [State.OPEN_SENT, State.OPEN_CONFIRM, State.ESTABLISHED], ids=str)
+@pytest.mark.rfc("4271", "6.4", "pybgp.session:Session._message", "a NOTIFICATION is never answered")
 def test_a_notification_is_never_answered(state: State) -> None:
     one = One().in_state(state)
     happenings = one.receive(encode_message(Notification(2, 6), PLAIN))

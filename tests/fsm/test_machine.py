@@ -232,6 +232,7 @@ def test_at_most_one_keepalive_a_second() -> None:
 
 
 @pytest.mark.parametrize("kind", [E.TCP_CONNECTION_FAILS, E.MANUAL_STOP, E.HOLD_TIMER_EXPIRES, E.NOTIF_MSG])
+@pytest.mark.rfc("4724", "4.2", "pybgp.fsm.ending:_graceful", "without a word only")
 def test_graceful_is_only_a_connection_that_went_away_without_a_word(kind: EventKind) -> None:
     """RFC 4724 section 4.2."""
     assert ended(State.ESTABLISHED, kind).graceful == (kind is E.TCP_CONNECTION_FAILS)

@@ -41,6 +41,7 @@ ROUTER = bytes((192, 0, 2, 1))
         ("65001", "(65010)", "65001"),
     ],
 )
+@pytest.mark.rfc("6793", "4.2.3", "pybgp.messages.attributes.as4:_merge_paths", "AS_PATH and AS4_PATH together")
 def test_merging(path: str, as4_path: str, merged: str) -> None:
     result, aggregator = merge(AsPath.of(path), AsPath.of(as4_path), None, None)
     assert str(result) == merged
@@ -55,6 +56,7 @@ def test_merging_within_a_segment_of_the_new_path() -> None:
     assert [len(segment.asns) for segment in result.segments] == [3, 254]
 
 
+@pytest.mark.rfc("6793", "4.2.3", "pybgp.messages.attributes.as4:merge", "AS_TRANS in AGGREGATOR")
 def test_the_aggregator_decides() -> None:
     """4.2.3: with an AGGREGATOR other than AS_TRANS both AS4 attributes are ignored."""
     path, as4_path = AsPath.of("65001 23456"), AsPath.of("4200000001")
@@ -66,6 +68,7 @@ def test_the_aggregator_decides() -> None:
     assert merge(path, as4_path, None, new) == (AsPath.of("65001 4200000001"), None)
 
 
+@pytest.mark.rfc("6793", "4.2.2", "pybgp.messages.attributes.as4:split", "AS_TRANS, and AS4_PATH beside it")
 def test_splitting() -> None:
     path = AsPath.of("(65010) 65001 4200000001 {65002,4200000002}")
     old, new, aggregator, as4_aggregator = split(path, Aggregator(4200000001, ROUTER))

@@ -62,6 +62,9 @@ def field_of(digits: str) -> bytes:
 
 
 @pytest.mark.parametrize(("codec", "digits", "text"), VECTORS, ids=lambda value: str(value)[:40])
+@pytest.mark.rfc("8955", "4.2", "pybgp.messages.nlri.flowspec:_read", "components in octets and words")
+@pytest.mark.rfc("8955", "4.2.1", "pybgp.messages.nlri.flowspec:_read_tests", "operators")
+@pytest.mark.rfc("8956", "3", "pybgp.messages.nlri.flowspec:_read_prefix", "prefixes with an offset")
 def test_vector(codec: NlriCodec, digits: str, text: str) -> None:
     field = field_of(digits)
     assert codec.cut(field) == [field]
@@ -165,6 +168,7 @@ def test_mutilated_fields(codec: NlriCodec, chance: object, data: st.DataObject)
     assert all(read_nlri(codec.family, format_nlri(codec.family, key)) == key for key in keys)
 
 
+@pytest.mark.rfc("8955", "4.1", "pybgp.messages.nlri.flowspec:_cut", "lengths of one and two octets")
 def test_long_ones() -> None:
     """RFC 8955 section 4.1: two octets of length from 240 on, up to 4095."""
     text = "port " + ",".join(f"={port}" for port in range(1000, 1120))

@@ -39,6 +39,7 @@ def labelled(*labels: int, **values: Any) -> LabelledAttributes:
     return LabelledAttributes.of(PathAttributes.build(local_pref=100, next_hop=HOP, **values), pack_labels(*labels))
 
 
+@pytest.mark.rfc("8277", "2.2", "pybgp.messages.nlri.labels:unpack_labels", "labels on the wire")
 def test_octets_of_the_rfc() -> None:
     """Section 2.2: Length is 24 + prefix; 20 bits of label, 3 of Rsrv, one S."""
     field = bytes.fromhex("20 000641 0a  48 000640 000c81 c00002")

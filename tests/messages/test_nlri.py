@@ -54,6 +54,7 @@ def entries(maximum: int) -> st.SearchStrategy[bytes]:
 
 @settings(max_examples=200, deadline=None)
 @given(st.data())
+@pytest.mark.rfc("4760", "5", "pybgp.messages.nlri.unicast:_cut_exactly", "any field against a slow reader")
 def test_any_field_is_cut_as_the_slow_way_does_it(data: st.DataObject) -> None:
     codec = data.draw(codecs)
     field = b"".join(data.draw(st.lists(entries(MAXIMUM[codec]), min_size=1, max_size=40)))

@@ -199,6 +199,7 @@ def test_a_next_hop_that_cannot_be(family: Family, next_hop: bytes, words: str) 
         encode_reach(family, [b"\0"], BASE.with_next_hop(next_hop), IBGP)
 
 
+@pytest.mark.rfc("8950", "3", "pybgp.messages.update_writer:encode_reach", "and how it is written")
 def test_extended_next_hop_goes_into_mp_reach() -> None:
     context = replace(IBGP, extended_next_hop=frozenset({IPV4_UNICAST}))
     (update,) = decoded(encode_reach(IPV4_UNICAST, hosts(1), BASE.with_next_hop(V6_HOP), context), context)

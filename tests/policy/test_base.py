@@ -25,6 +25,7 @@ def each(policy: Policy | None) -> object:
     return prepare(policy, "import", external=True).judge_each(IPV4_UNICAST, [A, B, C], VALUES, PEER)
 
 
+@pytest.mark.rfc("8212", "2", "pybgp.policy.base:prepare", "no policy, no routes")
 def test_no_policy_at_all() -> None:
     assert judge(None, external=False) is VALUES
     for direction, word in (("import", "accepted"), ("export", "sent")):

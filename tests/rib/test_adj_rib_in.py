@@ -46,6 +46,7 @@ def test_path_identifiers_are_separate_paths(rib: LocRib) -> None:
     assert [(key, one.path_id) for part in ins.routes() for key, one in part] == [(A, 2), (B, 1)]
 
 
+@pytest.mark.rfc("4271", "9.1.1", "pybgp.rib.adj_rib_in:AdjRibIn._one", "import policy sets the preference")
 def test_policy_edits_and_what_was_received_stays(rib: LocRib) -> None:
     calls: list[Route] = []
 

@@ -112,6 +112,8 @@ def candidates(draw: st.DrawFn, most: int = 6) -> list[Path]:
 
 @settings(max_examples=200, deadline=None)
 @given(candidates())
+@pytest.mark.rfc("4456", "9", "pybgp.rib.decision:_tie_break", "originator and cluster list in the tie-break")
+@pytest.mark.rfc("4271", "9.1.2.2", "pybgp.rib.decision:rank", "any paths against the steps of the RFC one by one")
 def test_best_is_what_the_rfc_says(paths: list[Path]) -> None:
     expected = oracle(paths)
     first = best_first(paths)[0]
@@ -147,9 +149,9 @@ def test_multipath_is_what_is_left_before_step_f(paths: list[Path], limit: int) 
 def test_rank_tells_where_each_lost(paths: list[Path]) -> None:
     ranked = rank(paths)
     best = ranked[0][0]
-    steps = [11 if step is None else int(step) for _, step in ranked]
+    steps = [len(Step) if step is None else int(step) for _, step in ranked]
     assert steps == sorted(steps, reverse=True)
-    assert steps.count(11) == (best.rejected is None)
+    assert steps.count(len(Step)) == (best.rejected is None)
     for one, step in ranked:
         assert (step is Step.INELIGIBLE) == (one.rejected is not None)
         assert reason(one, step, best)
@@ -206,6 +208,7 @@ def test_a_multipath_candidate_can_fall_to_one_that_is_not_selected() -> None:
         ({"originator_id": 1}, {"originator_id": 1, "cluster_list": [3]}, Step.CLUSTER_LIST, "CLUSTER_LIST of 1"),
     ],
 )  # fmt: skip
+@pytest.mark.rfc("4271", "9.1.2.2", "pybgp.rib.decision:reason", "each step, with its reason")
 def test_reason_of_each_step(better: dict[str, object], worse: dict[str, object], step: Step, words: str) -> None:
     # The worse one has the lower address and identifier: only the step itself can decide.
     first, second = path(peer(9), **better), path(peer(1), **worse)

@@ -21,6 +21,7 @@ def test_nothing_against_ordinary_paths() -> None:
 
 
 @pytest.mark.parametrize("as_path", ["65001 65000", "65001 {65000,65007}", "65001 7 65000 8"])
+@pytest.mark.rfc("4271", "9.1.2", "pybgp.rib.eligibility:Eligibility.why_not", "an AS loop is not used")
 def test_own_as_in_the_path_is_a_loop(as_path: str) -> None:
     text = why_not(EXTERNAL, as_path=as_path)
     assert text is not None
@@ -45,6 +46,7 @@ def test_first_as_is_the_peers() -> None:
     assert why_not(INTERNAL, as_path="65002") is None
 
 
+@pytest.mark.rfc("4456", "8", "pybgp.rib.eligibility:Eligibility._reflection_loop", "own originator and own cluster")
 def test_reflection_loops() -> None:
     assert "ORIGINATOR_ID" in str(why_not(INTERNAL, originator_id=LOCAL_ID))
     assert "10.0.0.254 in the CLUSTER_LIST" in str(why_not(INTERNAL, cluster_list=[5, LOCAL_ID]))
@@ -72,6 +74,7 @@ def test_next_hop_that_is_ours() -> None:
     assert judge(other, addresses=frozenset({other}))[1] == "next hop 10.9.9.9 is this speaker's own address"
 
 
+@pytest.mark.rfc("4271", "9.1.2.1", "pybgp.rib.eligibility:Eligibility.next_hop", "resolvable or not, and at what cost")
 def test_next_hop_is_resolved() -> None:
     asked: list[bytes] = []
 

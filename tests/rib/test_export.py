@@ -56,6 +56,8 @@ def told(target: Source, one: Path, policy: Policy | None = accept_all, **option
         (CLIENT, True, True, True),
     ],
 )
+@pytest.mark.rfc("4271", "9.1.3", "pybgp.rib.export:Export._forbidden", "who is told of what was learned where")
+@pytest.mark.rfc("4456", "6", "pybgp.rib.export:Export._forbidden", "clients and non-clients")
 def test_who_is_told(source: Source, to_ebgp: bool, to_ibgp: bool, to_client: bool) -> None:
     one = path(source, as_path=[65001] if source is EBGP else [])
     targets = {OTHER_EBGP: to_ebgp, OTHER_IBGP: to_ibgp, OTHER_CLIENT: to_client}
@@ -86,6 +88,7 @@ def test_reason_of_ibgp() -> None:
         ("65535:4660", OTHER_EBGP, True),
     ],
 )
+@pytest.mark.rfc("1997", "2", "pybgp.rib.export:Export._forbidden", "NO_EXPORT, NO_ADVERTISE, NO_EXPORT_SUBCONFED")
 def test_well_known_communities(community: str, target: Source, allowed: bool) -> None:
     one = path(EBGP, as_path=[65001], communities=[community, "65000:1"])
     why = export(target).reason(one)
@@ -101,6 +104,8 @@ def test_well_known_communities_bind_what_was_received_only() -> None:
     assert told(EBGP, path(OTHER_EBGP, as_path=[65002]), policy).communities == {0xFFFFFF01}
 
 
+@pytest.mark.rfc("4271", "5.1.4", "pybgp.rib.export:Export._before", "MED is not passed on to other ASes")
+@pytest.mark.rfc("4271", "9.1.3", "pybgp.rib.export:Export._after", "what another AS is told")
 def test_to_an_external_peer() -> None:
     values = attributes(
         1, as_path="65002 {7,8}", med=5, local_pref=300, originator_id=9, cluster_list=[1], communities=["65002:1"]
@@ -115,11 +120,13 @@ def test_to_an_external_peer() -> None:
     assert (got.as_path_length, got.neighbor_as) == (3, LOCAL_AS)
 
 
+@pytest.mark.rfc("4271", "9.4", "pybgp.rib.export:Export._before", "own routes")
 def test_own_route_to_an_external_peer() -> None:
     got = told(EBGP, path(OWN, next_hop=None, med=5, local_pref=300))
     assert (str(got.as_path), got.next_hop, got.med, got.local_pref) == ("65000", LOCAL_ADDRESS, 5, None)
 
 
+@pytest.mark.rfc("4271", "5.1.5", "pybgp.rib.export:Export._before", "internal peers get a LOCAL_PREF")
 def test_to_an_internal_peer() -> None:
     got = told(IBGP, path(EBGP, 7, as_path="65001 65009", med=5))
     assert (str(got.as_path), got.med, got.local_pref) == ("65001 65009", 5, 100)
@@ -134,6 +141,7 @@ def test_own_route_to_an_internal_peer() -> None:
 
 
 @pytest.mark.parametrize(("source", "target"), [(CLIENT, IBGP), (IBGP, CLIENT), (CLIENT, OTHER_CLIENT)])
+@pytest.mark.rfc("4456", "6", "pybgp.rib.export:Export._after", "ORIGINATOR_ID and CLUSTER_LIST")
 def test_reflection(source: Source, target: Source) -> None:
     first = told(target, path(source, 7, local_pref=100, med=3))
     assert first.originator_id == source.bgp_identifier
@@ -144,6 +152,7 @@ def test_reflection(source: Source, target: Source) -> None:
     assert again.cluster_list == (CLUSTER, 5, 6)
 
 
+@pytest.mark.rfc("4456", "8", "pybgp.rib.export:Export._forbidden", "not back to its originator")
 def test_a_route_is_not_reflected_to_its_originator() -> None:
     one = path(IBGP, local_pref=100, originator_id=CLIENT.bgp_identifier)
     assert export(CLIENT).reason(one) == "this peer originated it"
@@ -166,11 +175,13 @@ def test_a_route_is_not_reflected_to_its_originator() -> None:
         (OWN, IBGP, True, "10.0.1.7", "10.0.1.7"),
     ],
 )
+@pytest.mark.rfc("4271", "5.1.3", "pybgp.rib.export:Export._before", "next hop self, as learned, or given")
 def test_next_hop(source: Source, target: Source, next_hop_self: bool | None, given: str | None, expected: str) -> None:
     got = told(target, path(source, next_hop=given, as_path=[65001]), next_hop_self=next_hop_self)
     assert got.next_hop_text == expected
 
 
+@pytest.mark.rfc("4271", "5.1.3", "pybgp.rib.export:Export._next_hop_fault", "never the peer's own address")
 def test_next_hop_that_is_the_peer_itself() -> None:
     one = path(EBGP, next_hop="10.0.0.3", as_path=[65001])
     assert export(IBGP).reason(one) == "the next hop is the peer's own address"
@@ -187,6 +198,7 @@ def test_next_hop_of_the_other_family() -> None:
     assert "no address" in str(export(EBGP, own_next_hop=b"").reason(path(OWN, next_hop=None)))
 
 
+@pytest.mark.rfc("2545", "3", "pybgp.rib.export:Export._before", "a link-local next hop stays on its link")
 def test_link_local_next_hop_stays_on_its_link() -> None:
     pair = pack_address("2001:db8::1") + pack_address("fe80::1")
     got = told(IBGP, path(EBGP, next_hop=pair, as_path=[65001]), family=IPV6_UNICAST)
@@ -280,6 +292,7 @@ def test_unknown_transitive_attributes_go_along() -> None:
         assert told(target, one).unknown == (raw,)
 
 
+@pytest.mark.rfc("5065", "5", "pybgp.messages.attributes.as_path:AsPath.without_confederation", "segments stay inside")
 def test_confederation_segments_stay_inside() -> None:
     """RFC 5065 section 5.3: they are removed before another AS is told; an internal peer keeps them."""
     one = path(CLIENT, as_path="(65100 65101) 65001 [65102]")
@@ -287,6 +300,7 @@ def test_confederation_segments_stay_inside() -> None:
     assert str(told(IBGP, one).as_path) == "(65100 65101) 65001 [65102]"
 
 
+@pytest.mark.rfc("4360", "6", "pybgp.rib.export:_transitive", "non-transitive ones do not leave the AS")
 def test_non_transitive_extended_communities_stay_inside() -> None:
     """RFC 4360 section 6: removed "before advertising the route across the Autonomous System boundary"."""
     kept, local = bytes.fromhex("0002fde800000001"), bytes.fromhex("4004fde800000002")
