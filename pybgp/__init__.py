@@ -43,7 +43,7 @@ from pybgp.policy import (
     set_next_hop,
 )
 from pybgp.prefix import NLRI, Prefix, format_address, format_nlri, pack_address, parse_nlri
-from pybgp.rib.decision import Step
+from pybgp.rib.decision import DecisionRules, Step
 from pybgp.rib.route import Change, Route, Source
 from pybgp.snapshot import FamilySnapshot, PeerSnapshot
 from pybgp.speaker import PeerHandle, Speaker
@@ -77,6 +77,7 @@ __all__ = [
     "CodecContext",
     "ConfigurationError",
     "ControlSocket",
+    "DecisionRules",
     "Events",
     "Explanation",
     "Family",

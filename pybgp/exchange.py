@@ -108,6 +108,10 @@ class Exchange:
         self.stale = False
         self._remove(self.adj_rib_in.sweep())
 
+    def make_long_lived(self) -> None:
+        """What is stale becomes the last choice, and says so (RFC 9494 section 4.2)."""
+        self._tables.later(self._owner, self.adj_rib_in.make_long_lived())
+
     def change_import(self, policy: Filter) -> None:
         self._tables.later(self._owner, self.adj_rib_in.change_policy(policy))
 

@@ -14,7 +14,7 @@ from pybgp.events import EventKind
 from pybgp.exchange import BEGIN_OF_RIB, END_OF_RIB, Exchange
 from pybgp.family import Family
 from pybgp.fsm.negotiation import Negotiated
-from pybgp.graceful_restart import Helper
+from pybgp.graceful_restart import Helper, LongLived
 from pybgp.messages import RouteRefresh, Update
 from pybgp.messages.update import Reach
 from pybgp.prefix import NLRI, format_nlri, pack_address
@@ -51,6 +51,8 @@ class Exchanges(Mapping[Family, Exchange]):
         changed: Callable[[float], None],
     ) -> None:
         self.helper = Helper()
+        self.long_lived = LongLived()
+        self._stale_times: dict[Family, int] = {}  # of the session that was lost, RFC 9494
         self.config = config
         self.over: tuple[Family, PrefixLimit, str] | None = None  # a limit that ends the session
         self._limits: dict[Family, LimitWatch] = {}
@@ -100,7 +102,11 @@ class Exchanges(Mapping[Family, Exchange]):
         kept = {} if restart is None else dict(restart.families)
         self._enhanced_refresh = agreed.enhanced_route_refresh
         for family, exchange in self.items():
-            if exchange.stale and not (kept.get(family) and family in agreed.families):
+            forwarding = kept.get(family)
+            if family in self.long_lived:
+                forwarding = agreed.long_lived is not None and agreed.long_lived.forwarding_preserved(family)
+            if exchange.stale and not (forwarding and family in agreed.families):
+                self.long_lived.done(family)
                 exchange.sweep()
                 self._tell("flushed", now, "the peer did not keep its forwarding state", family)
             if family in agreed.families:
@@ -119,8 +125,11 @@ class Exchanges(Mapping[Family, Exchange]):
         """With `graceful` the routes of the families that the peer's capability lists stay for its restart time."""
         restart = agreed.graceful_restart if graceful else None
         kept = () if restart is None else tuple(family for family, _ in restart.families)
+        long = agreed.long_lived if restart is not None else None
+        self._stale_times = {} if long is None else {family: long.stale_time(family) for family in self}
         for family, exchange in self.items():
-            exchange.down(keep=family in kept)
+            self.long_lived.done(family)
+            exchange.down(keep=family in kept or bool(self._stale_times.get(family)))
             if exchange.stale:
                 self._tell("stale", now, "the peer's routes stay while it restarts", family)
         if restart is not None and self.stale:
@@ -130,12 +139,37 @@ class Exchanges(Mapping[Family, Exchange]):
 
     def handle_timer(self, now: float) -> None:
         if self.helper.deadline is not None and now >= self.helper.deadline:
-            self.give_up(f"the peer {self.helper.waiting_for}", now)
+            gone = not any(exchange.established for exchange in self.values())
+            why = f"the peer {self.helper.waiting_for}"
+            for family, stale_time in self._stale_times.items() if gone else ():
+                exchange = self._by_family[family]
+                if exchange.stale and stale_time:
+                    self.long_lived.begin(family, stale_time, now)
+                    exchange.make_long_lived()
+                    text = f"{why}: its routes stay for {stale_time} s more, as the last choice (RFC 9494)"
+                    self._tell("stale", now, text, family)
+            self.helper.done()
+            self._sweep(why, now, [family for family in self if family not in self.long_lived])
+        for family in self.long_lived.over(now):
+            self.long_lived.done(family)
+            self._sweep("the long-lived stale time is over (RFC 9494)", now, [family])
+
+    @property
+    def deadline(self) -> float | None:
+        """When `handle_timer` is to be called."""
+        times = (self.helper.deadline, self.long_lived.deadline)
+        return min((one for one in times if one is not None), default=None)
 
     def give_up(self, why: str, now: float) -> None:
         """Remove what is stale."""
         self.helper.done()
-        for family, exchange in self.items():
+        for family in self:
+            self.long_lived.done(family)
+        self._sweep(why, now, list(self))
+
+    def _sweep(self, why: str, now: float, families: list[Family]) -> None:
+        for family in families:
+            exchange = self._by_family[family]
             if exchange.stale:
                 exchange.sweep()
                 self._tell("flushed", now, why, family)
@@ -234,6 +268,7 @@ class Exchanges(Mapping[Family, Exchange]):
         exchange = self._by_family[family]
         if not exchange.established:
             return
+        self.long_lived.done(family)
         if exchange.end_of_rib():
             self._tell("flushed", now, "what was not announced again after the restart", family)
         self._tell("end-of-rib", now, "", family)
@@ -250,6 +285,7 @@ class Exchanges(Mapping[Family, Exchange]):
             next_hop_self=self.config.next_hop_self,
             extended_next_hop=exchange.family in agreed.context.extended_next_hop,
             next_hop_unchanged=self.config.next_hop_unchanged,
+            long_lived=agreed.long_lived is not None,
             numbers=AsNumbers.of(self.config),
             graceful_shutdown=self.config.graceful_shutdown,
         )

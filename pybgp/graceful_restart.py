@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
+from pybgp.family import Family
 from pybgp.fsm.negotiation import Negotiated
 
 STALE_PATH_TIME = 360.0
@@ -40,6 +41,35 @@ class Helper:
 
     def done(self) -> None:
         self.deadline = None
+
+
+class LongLived:
+    """Until when the stale routes of which families may stay, least preferred (RFC 9494 section 4.2)."""
+
+    __slots__ = ("_deadlines",)
+
+    def __init__(self) -> None:
+        self._deadlines: dict[Family, float] = {}
+
+    def begin(self, family: Family, stale_time: float, now: float) -> None:
+        """The restart time is over, and the peer has not come back. The time goes on when it does: until it has
+        sent End-of-RIB."""
+        self._deadlines[family] = now + stale_time
+
+    def done(self, family: Family) -> None:
+        self._deadlines.pop(family, None)
+
+    def over(self, now: float) -> list[Family]:
+        """The families whose time has come."""
+        return [family for family, deadline in self._deadlines.items() if now >= deadline]
+
+    def __contains__(self, family: object) -> bool:
+        return family in self._deadlines
+
+    @property
+    def deadline(self) -> float | None:
+        """The next one."""
+        return min(self._deadlines.values(), default=None)
 
 
 class Waited(Protocol):

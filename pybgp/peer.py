@@ -260,8 +260,8 @@ class Peer:
 
     def next_deadline(self) -> float | None:
         deadlines = [deadline for s in self.sessions if (deadline := s.next_deadline()) is not None]
-        if self.exchanges.helper.deadline is not None:
-            deadlines.append(self.exchanges.helper.deadline)
+        if self.exchanges.deadline is not None:
+            deadlines.append(self.exchanges.deadline)
         if self._back_at is not None:
             deadlines.append(self._back_at)
         return min(deadlines, default=None)

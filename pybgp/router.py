@@ -23,6 +23,7 @@ from pybgp.policy import Policy, missing_policy, prepare
 from pybgp.prefix import NLRI, Prefix, pack_address
 from pybgp.rib.adj_rib_in import AdjRibIn, next_hops_changed
 from pybgp.rib.as_numbers import AsNumbers
+from pybgp.rib.decision import PLAIN, DecisionRules
 from pybgp.rib.eligibility import Eligibility, Resolver
 from pybgp.rib.filter import Filter
 from pybgp.rib.route import Source
@@ -69,6 +70,7 @@ class Router:
         import_policy: Policy | None = None,
         export_policy: Policy | None = None,
         multipath: int = 1,
+        decision: DecisionRules = PLAIN,
         restarting: bool = False,
         selection_deferral_time: float = 360.0,
         next_hop_resolver: Resolver | None = None,
@@ -78,7 +80,7 @@ class Router:
         self.touched: set[Peer] = set()
         self.peers: dict[str, Peer] = {}
         self.pool = AttributePool()
-        self.tables = Tables(multipath=multipath, failed=self._failed)
+        self.tables = Tables(multipath=multipath, failed=self._failed, rules=decision)
         self.deferral = Deferral(selection_deferral_time, active=restarting)
         self._import_policy = import_policy
         self._export_policy = export_policy

@@ -22,6 +22,7 @@ from pybgp.messages.attributes.path_attributes import PathAttributes
 from pybgp.peer import Peer
 from pybgp.policy import Policy
 from pybgp.prefix import NLRI, Prefix, format_address, pack_address
+from pybgp.rib.decision import PLAIN, DecisionRules
 from pybgp.rib.route import Route
 from pybgp.router import KEEP, Router
 from pybgp.shell import Shell
@@ -80,7 +81,8 @@ class Speaker:
 
     `listen` is an address, several, or None (connect only); `port` 0 takes a free one, see `listening`.
     Policies given here serve the peers that have none of their own. An eBGP peer without any policy
-    exchanges no routes (RFC 8212), and the log says so. `next_hop_resolver` gives the interior cost of a
+    exchanges no routes (RFC 8212), and the log says so. `multipath` is the most paths selected for a prefix,
+    `decision` what may be chosen about how they are. `next_hop_resolver` gives the interior cost of a
     next hop (4, 16 or 32 octets), None when it cannot be reached; call `next_hops_changed` when its answers
     change. `restarting` says that this speaker comes back after a restart and its host went on forwarding
     (RFC 4724): own routes are announced at once, learned ones are told onward when the peers have sent all
@@ -99,6 +101,7 @@ class Speaker:
         import_policy: Policy | None = None,
         export_policy: Policy | None = None,
         multipath: int = 1,
+        decision: DecisionRules = PLAIN,
         restarting: bool = False,
         selection_deferral_time: float = 360,
         next_hop_resolver: Callable[[bytes], int | None] | None = None,
@@ -111,6 +114,7 @@ class Speaker:
             import_policy=import_policy,
             export_policy=export_policy,
             multipath=multipath,
+            decision=decision,
             restarting=restarting,
             selection_deferral_time=selection_deferral_time,
             next_hop_resolver=next_hop_resolver,

@@ -9,6 +9,7 @@ from weakref import WeakSet
 from pybgp.family import Family
 from pybgp.jobs import Failure, Jobs
 from pybgp.prefix import NLRI
+from pybgp.rib.decision import PLAIN, DecisionRules
 from pybgp.rib.loc_rib import LocRib
 from pybgp.rib.route import Delta, Entry
 
@@ -34,10 +35,11 @@ class Tables:
     something to send now. Work on whole tables is queued with `later` and done by `step` in slices.
     """
 
-    def __init__(self, *, multipath: int, failed: Failure) -> None:
+    def __init__(self, *, multipath: int, failed: Failure, rules: DecisionRules = PLAIN) -> None:
         self.outgoing: set[object] = set()
         self.jobs = Jobs(failed)
         self._multipath = multipath
+        self._rules = rules
         self._ribs: dict[Family, LocRib] = {}
         self._sinks: dict[Family, dict[object, Sink]] = {}
         self._watchers: dict[Family, dict[object, Watcher]] = {}
@@ -49,7 +51,7 @@ class Tables:
     def loc_rib(self, family: Family) -> LocRib:
         rib = self._ribs.get(family)
         if rib is None:
-            rib = self._ribs[family] = LocRib(family, multipath=self._multipath)
+            rib = self._ribs[family] = LocRib(family, multipath=self._multipath, rules=self._rules)
         return rib
 
     def selected(self, family: Family, nlri: NLRI) -> Entry | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from pybgp.messages.attributes.communities import COMMUNITIES, LLGR_STALE, NO_LLGR
 from pybgp.messages.attributes.path_attributes import PathAttributes
 from pybgp.messages.nlri import codec_of
 from pybgp.prefix import NLRI
@@ -41,6 +42,7 @@ class AdjRibIn:
         self._paths: dict[_Key, Path] = {}  # one answer for all prefixes
         self.most: int | None = None  # usable paths; what is above is blocked until there is room
         self._variants: dict[tuple[_Key, Judgement], Path] = {}  # answers of a policy that looks at prefixes
+        self._long_lived = -1  # paths of this generation and older are the last choice
         self._blocked = False  # whether anything may be
 
     def __len__(self) -> int:
@@ -134,6 +136,12 @@ class AdjRibIn:
         it is announced again. Stale paths lose no preference."""
         self.source.generation += 1
 
+    def make_long_lived(self, chunk: int = CHUNK) -> Iterator[list[Delta]]:
+        """The peer is long gone (RFC 9494 section 4.2): what is stale carries LLGR_STALE from now on, or is refused
+        where its NO_LLGR asks for that. Yields what is selected otherwise because of it."""
+        self._long_lived = self.source.generation - 1
+        return self.reconsider(chunk)
+
     def sweep(self, chunk: int = CHUNK) -> Iterator[list[Delta]]:
         """Remove what is still stale at this call, in slices."""
         return self.rib.remove(self.source, stale_only=True, chunk=chunk)
@@ -225,13 +233,19 @@ class AdjRibIn:
         if isinstance(answer, str):
             return Path(self.source, received, path_id=path_id, rejected=answer, generation=generation)
         answer = self.eligibility.accepted(self.source, answer)
-        cost, why = self.eligibility.next_hop(self.source, answer) if self._has_next_hop else (0, None)
+        if generation <= self._long_lived:
+            if NO_LLGR in answer.communities:
+                why = Reason("stale for long, with the NO_LLGR community", check=ELIGIBILITY, rule="no-llgr")
+                return Path(self.source, received, path_id=path_id, rejected=why, generation=generation)
+            if LLGR_STALE not in answer.communities:
+                answer = answer.with_(COMMUNITIES, (*answer.get(COMMUNITIES, ()), LLGR_STALE))
+        cost, unusable = self.eligibility.next_hop(self.source, answer) if self._has_next_hop else (0, None)
         return Path(
             self.source,
             received,
             path_id=path_id,
             attributes=answer,
-            rejected=why,
+            rejected=unusable,
             cost=cost,
             generation=generation,
         )

@@ -26,7 +26,7 @@ from pybgp.messages.attributes.path_attributes import PathAttributes
 from pybgp.messages.nlri import codec_of
 from pybgp.prefix import NLRI
 from pybgp.rib.as_numbers import AsNumbers
-from pybgp.rib.decision import DEFAULT_LOCAL_PREF
+from pybgp.rib.decision import DEFAULT_LOCAL_PREF, is_llgr_stale
 from pybgp.rib.filter import EXPORT_RULES, Filter, Judgement, Reason
 from pybgp.rib.roles import marked_on_leaving, must_not_go
 from pybgp.rib.route import Path, Source, address_text
@@ -45,7 +45,8 @@ class Export:
     negotiated (RFC 8950). `withhold_peer_as` spares an external peer the paths that it would drop as loops.
     `next_hop_unchanged` leaves it as learned for external peers, too. `numbers`: what an external peer sees in the
     AS_PATH; as a route server's client (RFC 7947) it gets NEXT_HOP and MULTI_EXIT_DISC as they came, as well. With
-    `graceful_shutdown` all that is told says that we are about to go (RFC 8326).
+    `graceful_shutdown` all that is told says that we are about to go (RFC 8326). Only with `long_lived`, which says
+    that the peer knows of it, it is told what is stale for long (RFC 9494 section 4.3).
     Answers are remembered a path; `forget()` when an argument has changed.
     """
 
@@ -63,6 +64,7 @@ class Export:
         next_hop_unchanged: bool = False,
         numbers: AsNumbers | None = None,
         graceful_shutdown: bool = False,
+        long_lived: bool = False,
     ) -> None:
         self.target = target
         self.family = family
@@ -75,6 +77,7 @@ class Export:
         self.numbers = numbers or AsNumbers(local_as=target.local_as, speaker_as=target.local_as)
         self.next_hop_unchanged = next_hop_unchanged or self.numbers.transparent
         self.graceful_shutdown = graceful_shutdown
+        self.long_lived = long_lived
         self._codec = codec_of(family)
         self._answers: dict[Path, Judgement] = {}
         self._finished: dict[tuple[Path, PathAttributes], Judgement] = {}
@@ -195,6 +198,8 @@ class Export:
                     return _why("ibgp", "learned by iBGP, and neither peer is a route reflector client")
                 if _originator(path) == target.bgp_identifier:
                     return _why("originator-id", "this peer originated it")
+        if not self.long_lived and is_llgr_stale(attributes):
+            return _why("llgr-stale", "LLGR_STALE community, and the peer has no long-lived graceful restart")
         if target.role is not None:
             upward = must_not_go(target.role, self.family, attributes)
             if upward is not None:

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from pybgp.family import Family
 from pybgp.prefix import NLRI
-from pybgp.rib.decision import Step, best_first, multipath, rank, reason
+from pybgp.rib.decision import PLAIN, DecisionRules, Step, best_first, multipath, rank, reason
 from pybgp.rib.lookup import covering
 from pybgp.rib.route import Delta, Entry, Path, Source, best_of, paths_of
 
@@ -52,11 +52,12 @@ class LocRib:
     """The table of one family. `multipath` is the most paths that are selected for a prefix. `watch` is for who
     needs more than what is selected (ADD-PATH); it is called while the table changes, and may not change it."""
 
-    def __init__(self, family: Family, *, multipath: int = 1) -> None:
+    def __init__(self, family: Family, *, multipath: int = 1, rules: DecisionRules = PLAIN) -> None:
         if multipath < 1:
             raise ValueError(f"multipath is a number of paths from 1 up, not {multipath}")
         self.family = family
         self.multipath = multipath
+        self.rules = rules
         self.watch: Watch | None = None
         self._table: dict[NLRI, Entry] = {}
         self._counts: dict[Source, int] = {}
@@ -202,7 +203,7 @@ class LocRib:
 
     def explain(self, nlri: NLRI) -> list[Verdict]:
         """Every path of a prefix, best first, each with the step of the decision process at which it lost."""
-        ranked = rank(paths_of(self._table.get(nlri)))
+        ranked = rank(paths_of(self._table.get(nlri)), self.rules)
         chosen = set(paths_of(self.selected(nlri)))
         return [
             Verdict(path, step, path in chosen, _words(path, step, ranked[0][0], path in chosen))
@@ -260,7 +261,7 @@ class LocRib:
             found = self._joined.get((old, path))
             if found is None:
                 others = [p for p in paths if p is not mine]
-                found = self._shared(best_first((*others, path))) if others else path
+                found = self._shared(best_first((*others, path), self.rules)) if others else path
                 if len(self._joined) >= MEMO_LIMIT:
                     self._joined.clear()
                 self._joined[old, path] = found
@@ -282,7 +283,7 @@ class LocRib:
             if not self._table:
                 self._table.clear()  # gives back the room that the keys had
         else:
-            new = kept[0] if len(kept) == 1 else self._shared(best_first(kept))
+            new = kept[0] if len(kept) == 1 else self._shared(best_first(kept, self.rules))
             self._table.update(dict.fromkeys(keys, new))
         self._compare(deltas, keys, old, new)
 
@@ -306,7 +307,7 @@ class LocRib:
         try:
             return self._selections[entry]
         except KeyError:
-            chosen = multipath(entry, self.multipath)
+            chosen = multipath(entry, self.multipath, self.rules)
             if len(self._selections) >= MEMO_LIMIT:
                 self._selections.clear()
             selected = chosen if len(chosen) > 1 else chosen[0]
