@@ -31,8 +31,6 @@ def collision_loser(
     (RFC 6286 section 2.3). A connection that is ESTABLISHED always stays: CollisionDetectEstablishedState is off.
     """
     if State.ESTABLISHED in (outgoing, incoming):
-        if outgoing is incoming:
-            return Side.INCOMING  # cannot come about; one of them must go all the same
         return Side.INCOMING if outgoing is State.ESTABLISHED else Side.OUTGOING
     if peer_id is None or min(outgoing, incoming) < State.OPEN_SENT:
         return None

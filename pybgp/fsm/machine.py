@@ -17,9 +17,7 @@ class Machine(SessionAttributes):
         """Apply one event; the actions are in the order in which they are to be carried out."""
         self.now = now
         self.sent = None
-        for rule in rules_for(self.state, event.kind):
-            if rule.when is None or rule.when(self, event):
-                break
+        rule = next(rule for rule in rules_for(self.state, event.kind) if rule.when is None or rule.when(self, event))
         actions: list[Action] = []
         for do in rule.do:
             actions.extend(do(self, event))
