@@ -3,12 +3,13 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: demo test lint coverage fuzz bench clean setup-demo setup-test
+.PHONY: demo test interop lint coverage fuzz bench clean setup-demo setup-test
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    two hosts, etcd, BGP and containers on this machine, as the README shows"
 	@echo "make test    all the tests"
+	@echo "make interop BIRD, FRR, GoBGP, ExaBGP and OpenBGPD beside pybgp, feature by feature; writes docs/interop.md"
 	@echo "make lint    ruff and mypy --strict"
 	@echo "make coverage  branch coverage of the codec and the state machine, with its threshold"
 	@echo "make fuzz    coverage-guided fuzzing of the decoder, the sessions and the re-encoder; TIME=600: seconds for each"
@@ -21,6 +22,10 @@ demo: setup-demo
 
 test: setup-test
 	@./run-isolated.sh $(BIN)/python -m pytest $(ARGS)
+
+# Every daemon with every feature; docs/interop.md is what it prints. ARGS: daemons or features, to run only those.
+interop: setup-test
+	@./run-isolated.sh $(BIN)/python -m tests.interop $(ARGS)
 
 lint: setup-test
 	$(BIN)/ruff check .

@@ -7,7 +7,9 @@ want=$2
 root=$(id -u)
 case $want in
 demo) commands="ip ping ss" packages="iproute2 iputils-ping" extra=demo ;;
-test) commands="ip ping ss bird birdc openssl" packages="iproute2 iputils-ping bird2 openssl" extra=dev ;;
+test) commands="ip ping ss bird birdc openssl vtysh gobgpd gobgp exabgp bgpctl"
+    packages="iproute2 iputils-ping openssl bird2 frr gobgpd exabgp openbgpd"
+    extra=dev ;;
 *) echo "usage: setup.sh VENV demo|test" >&2; exit 2 ;;
 esac
 PATH=$PATH:/usr/sbin:/sbin

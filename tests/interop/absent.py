@@ -1,12 +1,17 @@
-"""What a daemon does not have, and how one knows: its own refusal or its manual's words, looked up again by each run."""
+"""What a daemon does not have, and how one knows: its own refusal or its manual's words, looked up by each run."""
 
 from __future__ import annotations
 
 import gzip
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
+from pybgp.messages.capabilities.enhanced_route_refresh import EnhancedRouteRefresh
+from pybgp.messages.capabilities.extended_message import ExtendedMessage
+from pybgp.messages.capabilities.hostname import Hostname
 from tests.interop.daemon import Daemon, Neighbor, NotSeen, Setup
+from tests.interop.ours import ours
 
 Evidence = Callable[[Daemon], Awaitable[str]]
 
@@ -26,15 +31,18 @@ def refuses(lines: str, words: str, **options: object) -> Evidence:
     return look
 
 
+def _text(path: Path) -> str:
+    if not path.exists():
+        raise NotSeen(f"{path} is not installed")
+    data = path.read_bytes()
+    return (gzip.decompress(data) if path.suffix == ".gz" else data).decode(errors="replace")
+
+
 def manual(file: str, words: str) -> Evidence:
     """Its manual says so."""
 
     async def look(daemon: Daemon) -> str:
-        path = Path(file)
-        if not path.exists():
-            raise NotSeen(f"{file} is not installed")
-        data = path.read_bytes()
-        text = " ".join((gzip.decompress(data) if file.endswith(".gz") else data).decode(errors="replace").split())
+        text = " ".join(_text(Path(file)).split())
         if words not in text:
             raise NotSeen(f"{file} does not say `{words}`")
         return f"{file}: `{words}`"
@@ -42,4 +50,69 @@ def manual(file: str, words: str) -> Evidence:
     return look
 
 
-ABSENT: dict[tuple[str, str], Evidence] = {}
+def refuses_neighbor(address: str, words: str) -> Evidence:
+    """Its configuration check refuses a neighbour of this address."""
+
+    async def look(daemon: Daemon) -> str:
+        answer = await daemon.check(Setup(neighbors=(Neighbor(address=address),)))
+        if words.lower() not in answer.lower():
+            raise NotSeen(f"it was to refuse the neighbour {address} with `{words}`, and says: {answer or 'nothing'}")
+        return f"a neighbour {address} is refused: `{answer}`"
+
+    return look
+
+
+def open_lacks(kind: type[Any], what: str, **options: object) -> Evidence:
+    """Its OPEN, as it arrives, has no such capability."""
+
+    async def look(daemon: Daemon) -> str:
+        await daemon.start(Setup(neighbors=(Neighbor(options=options),)))
+        async with ours() as mine:
+            mine.peer()
+            snapshot = await mine.up()
+            if any(isinstance(one, kind) for one in snapshot.capabilities):
+                raise NotSeen(f"its OPEN has the {what} capability")
+            names = ", ".join(sorted({type(one).__name__ for one in snapshot.capabilities}))
+        return f"no {what} capability in its OPEN, which has {names}"
+
+    return look
+
+
+BGPD_CONF = "/usr/share/man/man5/bgpd.conf.5.gz"
+EXABGP = "/usr/share/man/man1/exabgp.1.gz"
+EXABGP_TEARDOWN = "/usr/lib/python3/dist-packages/exabgp/reactor/api/command/neighbor.py"
+KEYWORD = "invalid keyword"
+NO_FIB = manual(EXABGP, "does not perform any FIB manipulation on the system it runs on")
+
+ABSENT: dict[tuple[str, str], Evidence] = {
+    ("bird", "software_version"): refuses("software version on;", "syntax error"),
+    ("bird", "they_override"): refuses("as override;", "syntax error"),
+    ("bird", "labelled"): refuses("mpls4 { import all; export all; };", "syntax error"),
+    ("frr", "software_version"): refuses("neighbor 192.0.2.1 capability software-version", "No such command"),
+    ("gobgp", "software_version"): refuses("config software-version = true", "invalid keys: software-version"),
+    ("gobgp", "roles"): refuses('config role = "customer"', "invalid keys: role"),
+    ("gobgp", "wrong_roles"): refuses('config role = "provider"', "invalid keys: role"),
+    ("gobgp", "enhanced_refresh"): open_lacks(EnhancedRouteRefresh, "enhanced route refresh"),
+    ("gobgp", "extended_messages"): open_lacks(ExtendedMessage, "extended message"),
+    ("exabgp", "software_version"): refuses("software-version true;", KEYWORD),
+    ("exabgp", "hostname"): open_lacks(Hostname, "hostname", hostname="theirs"),
+    ("exabgp", "link_local"): refuses_neighbor("fe80::1%enp0s8", "invalid IP address"),
+    ("exabgp", "their_shutdown"): manual(EXABGP_TEARDOWN, "_, code = line.split(' ', 1) if not code.isdigit():"),
+    ("exabgp", "restarting"): NO_FIB,
+    ("exabgp", "long_lived"): refuses("long-lived-graceful-restart 60;", KEYWORD),
+    ("exabgp", "it_reflects"): refuses("route-reflector-client true;", KEYWORD),
+    ("exabgp", "roles"): refuses("role customer;", KEYWORD),
+    ("exabgp", "wrong_roles"): refuses("role provider;", KEYWORD),
+    ("exabgp", "their_limit"): refuses("max-prefix 3;", KEYWORD),
+    ("exabgp", "they_allow_own_as"): refuses("allow-own-as 1;", KEYWORD),
+    ("exabgp", "they_override"): refuses("as-override true;", KEYWORD),
+    ("openbgpd", "software_version"): refuses("announce software-version yes", "syntax error"),
+    ("openbgpd", "hostname"): refuses("announce hostname yes", "syntax error"),
+    ("openbgpd", "extended_next_hop"): refuses("announce extended nexthop yes", "syntax error"),
+    ("openbgpd", "extended_messages"): open_lacks(ExtendedMessage, "extended message"),
+    ("openbgpd", "helper"): manual(BGPD_CONF, "Currently only the End-of-RIB marker is supported and announced by the"),
+    ("openbgpd", "long_lived"): refuses("announce long-lived yes", "syntax error"),
+    ("openbgpd", "they_allow_own_as"): refuses("allowas-in 2", "syntax error"),
+    ("openbgpd", "labelled"): refuses("announce IPv4 labeled", "syntax error"),
+    ("openbgpd", "flowspec"): refuses("announce IPv4 flowspec", "syntax error"),
+}

@@ -13,9 +13,9 @@ from tests.interop.daemon import (
     Originated,
     Seen,
     Setup,
-    steady,
     numbers,
     option,
+    steady,
     until,
 )
 
@@ -86,18 +86,21 @@ class Bird(Daemon):
         lines = [f"protocol bgp p{number} {{", f"local {own} as {asn};", f"neighbor {where} as {neighbor.asn};"]
         if interface:
             lines.append(f'interface "{interface}";')
-        lines += [*option(SESSION, ours, "BIRD"), "connect delay time 1; connect retry time 1; error wait time 1,2;", more]
+        lines += [
+            *option(SESSION, ours, "BIRD"),
+            "connect delay time 1; connect retry time 1; error wait time 1,2;",
+            more,
+        ]
         everything = "export_all" in kept
         for family in neighbor.families:
             inside = option(CHANNEL, kept, "BIRD")
             if family.startswith("flow"):
                 lines.append(f"{family} {{ table flowtab{family[-1]}; import all; export all; }};")
                 continue
-            which = (
-                "export where source = RTS_STATIC || source = RTS_BGP;"
-                if everything
-                else ("export where source = RTS_STATIC;")
-            )
+            accepted = "source = RTS_STATIC || source = RTS_BGP" if everything else "source = RTS_STATIC"
+            # MED goes to external peers only when the export filter itself sets it
+            med = "if source = RTS_STATIC && defined(bgp_med) then bgp_med = bgp_med;"
+            which = f"export filter {{ if ! ({accepted}) then reject; {med} accept; }};"
             lines.append(f"{KINDS[family]} {{ import keep filtered; import all; {which} {' '.join(inside)} }};")
         return "\n".join([*lines, "}"])
 

@@ -168,7 +168,7 @@ class Daemon(ABC):
         assert self.process is not None
         self.process.kill(signal.SIGKILL)
 
-    async def execute(self, *words: str, timeout: float = 20.0) -> tuple[int, str]:  # noqa: ASYNC109
+    async def execute(self, *words: str, timeout: float = 60.0) -> tuple[int, str]:  # noqa: ASYNC109
         """Run a command beside the daemon; exit status and all that it printed."""
         process = await asyncio.create_subprocess_exec(
             *self.host.command(*words),

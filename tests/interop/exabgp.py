@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tests.interop.daemon import OURS, Daemon, Neighbor, Originated, Seen, Setup, steady, option
+from tests.interop.daemon import OURS, Daemon, Neighbor, Originated, Seen, Setup, option, steady
 
 NEIGHBOR: dict[str, Any] = {
     "passive": "passive true;",
@@ -138,7 +139,11 @@ class ExaBgp(Daemon):
         return bool(states) and states[-1] == "up"
 
     async def told(self, address: str) -> str:
-        return "\n".join(json.dumps(one) for one in self.said(address, "state", "open", "notification", "refresh"))
+        said = [json.dumps(one) for one in self.said(address, "state", "open", "notification", "refresh")]
+        # the text of a NOTIFICATION is among its data, in hex
+        hex_data = re.findall(r'"data": ?"(?:0x)?([0-9A-Fa-f]+)"', "".join(said))
+        said += [bytes.fromhex(data).decode(errors="replace") for data in hex_data]
+        return "\n".join(said)
 
     async def routes(self, address: str = OURS) -> dict[str, list[Seen]]:
         table: dict[tuple[str, Any], Seen] = {}

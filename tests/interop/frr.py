@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any, ClassVar
 
-from tests.interop.daemon import OURS, Daemon, Neighbor, Refused, Seen, Setup, last_words, numbers, option, steady
+from tests.interop.daemon import (
+    OURS,
+    Daemon,
+    Neighbor,
+    Originated,
+    Refused,
+    Seen,
+    Setup,
+    last_words,
+    numbers,
+    option,
+    steady,
+)
 
 NEIGHBOR: dict[str, Any] = {
     "passive": "neighbor {peer} passive",
@@ -64,7 +77,13 @@ class Frr(Daemon):
         for key, value in setup.options.items():
             router.append(f" {value}" if key.startswith("line") else f" {key} {value}")
         after: list[str] = []
-        for number, route in enumerate(setup.routes):
+        maps: dict[Originated, str] = {}
+        for route in setup.routes:
+            alike = replace(route, prefix="")
+            if alike in maps:
+                continue
+            number = len(maps)
+            maps[alike] = f"R{number}"
             lines = [f"set metric {route.med}" if route.med is not None else ""]
             lines.append(f"set local-preference {route.local_pref}" if route.local_pref is not None else "")
             lines.append(f"set community {' '.join(route.communities)}" if route.communities else "")
@@ -76,8 +95,9 @@ class Frr(Daemon):
             self._neighbor(setup, neighbor, router, families)
             router += [f" {line}" for line in more.splitlines()]
             more = ""
-        for number, route in enumerate(setup.routes):
-            families["ipv6" if route.v6 else "ipv4"].append(f"network {route.prefix} route-map R{number}")
+        for route in setup.routes:
+            name = maps[replace(route, prefix="")]
+            families["ipv6" if route.v6 else "ipv4"].append(f"network {route.prefix} route-map {name}")
         for family, lines in families.items():
             if not lines:
                 continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, ClassVar
 
-from tests.interop.daemon import OURS, Daemon, Neighbor, NotSeen, Originated, Seen, Setup, steady, option
+from tests.interop.daemon import OURS, Daemon, Neighbor, NotSeen, Originated, Seen, Setup, option, steady
 
 NAMES = {
     "ipv4": "ipv4-unicast",
@@ -43,6 +43,8 @@ WORDS: dict[str, Any] = {
     "four_octet_as": "",
     "route_refresh": "",
     "next_hop": "",
+    "interface": "",
+    "extended_messages": "",
     "export_all": "",
     "next_hop_self": "",
     "keep_first_as": "",
@@ -56,7 +58,7 @@ class GoBgp(Daemon):
 
     def configuration(self, setup: Setup) -> str:
         text = ["[global.config]", f"as = {setup.asn}", f'router-id = "{setup.router_id}"']
-        owns = dict.fromkeys(neighbor.own for neighbor in setup.neighbors)
+        owns = dict.fromkeys(neighbor.own for neighbor in setup.neighbors if "%" not in neighbor.own) or ["::"]
         text.append(f"local-address-list = [{', '.join(json.dumps(own) for own in owns)}]")
         more = setup.more
         for neighbor in setup.neighbors:
@@ -173,7 +175,7 @@ class GoBgp(Daemon):
         await self.ask("neighbor", address, "softresetin")
 
     async def shut_down(self, address: str, text: str) -> None:
-        await self.ask("neighbor", address, "disable", "--reason", text)
+        await self.ask("neighbor", address, "shutdown", "--reason", text)
 
     async def reset(self, address: str) -> None:
         await self.ask("neighbor", address, "reset")

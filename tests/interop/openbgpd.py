@@ -7,7 +7,7 @@ import pwd
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tests.interop.daemon import OURS, Daemon, Neighbor, NotSeen, Originated, Seen, Setup, steady, numbers, option
+from tests.interop.daemon import OURS, Daemon, Neighbor, NotSeen, Originated, Seen, Setup, numbers, option, steady
 
 WORDS: dict[str, Any] = {
     "passive": "passive",
@@ -28,12 +28,14 @@ WORDS: dict[str, Any] = {
     "max_prefix": "max-prefix {}",
     "max_prefix_out": "max-prefix {} out",
     "enhanced_refresh": "announce enhanced refresh yes",
-    "role": "role {}",
-    "role_strict": "announce policy enforce",
+    "role": "announce policy {}",
     "remove_private_as": "",
     "rs_client": "transparent-as yes",
     "dynamic": "",
     "next_hop": "",
+    "extended_messages": "",
+    "interface": "",
+    "hostname": "",
     "export_all": "",
     "next_hop_self": "",
     "next_hop_unchanged": "",
@@ -74,6 +76,8 @@ class OpenBgpd(Daemon):
         where = neighbor.options.get("dynamic") or neighbor.address
         lines = [f"neighbor {where} {{", f"remote-as {neighbor.asn}", f"local-address {neighbor.own}"]
         lines += [f"announce {NAMES[family]}" for family in neighbor.families]
+        if "ipv6" in neighbor.families and ":" not in neighbor.own:
+            lines.append("local-address 2001:db8::2")
         if "ipv4" not in neighbor.families:
             lines.append("announce IPv4 none")
         options = dict(neighbor.options)
@@ -88,8 +92,7 @@ class OpenBgpd(Daemon):
         file.write_text(self.configuration(setup))
         file.chmod(0o600)
         # It shuts its children up in its user's home, which systemd would have made.
-        home = Path(pwd.getpwnam("_openbgpd").pw_dir)
-        home.mkdir(mode=0o755, exist_ok=True)
+        _make(Path(pwd.getpwnam("_openbgpd").pw_dir))
         self.process = self.host.start("openbgpd", self.path(), "-d", "-v", "-f", str(file))
         await self.answers(self._up)
 
@@ -136,6 +139,10 @@ class OpenBgpd(Daemon):
 
     async def withdraw(self, prefix: str) -> None:
         await self.ask("network", "delete", prefix)
+
+
+def _make(folder: Path) -> None:
+    folder.mkdir(mode=0o755, exist_ok=True)
 
 
 def _network(route: Originated) -> str:

@@ -40,7 +40,7 @@ class Ours:
     def snapshot(self, address: str = THEIRS) -> PeerSnapshot:
         return self.speaker.peers()[address]
 
-    async def up(self, address: str = THEIRS, timeout: float = 20.0) -> PeerSnapshot:  # noqa: ASYNC109
+    async def up(self, address: str = THEIRS, timeout: float = 75.0) -> PeerSnapshot:  # noqa: ASYNC109
         await until(f"our session with {address}", lambda: self.snapshot(address).established, timeout)
         return self.snapshot(address)
 

@@ -10,8 +10,8 @@ MARKS = {"works": "works", "fails": "**fails**", "not there": "not there"}
 HEAD = """# Interoperation with BIRD, FRR, GoBGP, ExaBGP and OpenBGPD
 
 Written by `make interop`, which runs every cell: pybgp in one network namespace, the daemon of Debian in another.
-*works*: the test passed in the direction or directions that the row names. *not there*: the daemon does not have it; its
-own refusal or its manual's words stand below and are looked up again by every run. *fails*: with what was seen.
+*works*: the test passed in the direction or directions that the row names. *not there*: the daemon does not have it;
+its own refusal or its manual's words stand below and are looked up again by every run. *fails*: with what was seen.
 
 """
 
