@@ -18,6 +18,7 @@ from pybgp.app.where import NONE
 from pybgp.config import PeerConfig
 from pybgp.policy import Policy
 from pybgp.prefix import Prefix, pack_address
+from pybgp.rib.decision import DecisionRules
 
 EVERYWHERE = ("0.0.0.0", "::")
 
@@ -138,6 +139,7 @@ def _speaker(table: Table, folder: Path) -> tuple[dict[str, Any], dict[str, str 
         "listen": tuple(table.texts("listen")) if "listen" in table.values else EVERYWHERE,
         "port": table.take("port", int, 179),
         "multipath": table.take("multipath", int, 1),
+        "decision": _decision(table.table("decision")),
     }
     if "local_as" in table.values and not 0 < fixed["local_as"] <= 0xFFFFFFFF:
         table.problem("local_as", f"must be 1 to 4294967295, not {fixed['local_as']}")
@@ -156,6 +158,12 @@ def _speaker(table: Table, folder: Path) -> tuple[dict[str, Any], dict[str, str 
         table.problem("socket", 'must be a path, or "none"')
     table.close()
     return fixed, defaults, socket if socket in (None, NONE) else str(folder / socket)
+
+
+def _decision(table: Table) -> DecisionRules:
+    switches = {name: table.take(name, bool, row.default) for name, row in DecisionRules.__dataclass_fields__.items()}
+    table.close()
+    return DecisionRules(**switches)
 
 
 def _identifier(text: str) -> int:

@@ -18,6 +18,7 @@ from pybgp.app.speaker_file import parse
 from pybgp.config import PeerConfig, PrefixLimit
 from pybgp.messages.attributes import ROW_NAMED
 from pybgp.prefix import Prefix
+from pybgp.rib.decision import DecisionRules
 
 PAGE = (Path(__file__).parents[2] / "docs" / "run.md").read_text()
 _SECTION = re.compile(r"^## \[+([a-z_.A-Z]+)\]+\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
@@ -48,6 +49,7 @@ def test_each_section_has_its_keys_once() -> None:
             *("local_as", "bgp_identifier", "listen", "port", "multipath", "socket"),
             *("import_policy", "export_policy"),
         },
+        "speaker.decision": set(DecisionRules.__dataclass_fields__),
         "peer": (PeerConfig.names() - {"bgp_identifier", "speaker_as"})
         | {"import_policy", "export_policy", "password_file"}
         | set(PrefixLimit.__dataclass_fields__),
@@ -84,6 +86,11 @@ def test_the_defaults_of_a_peer() -> None:
             assert actual is None, "the transport's own default"
         else:
             assert (key, value) == (key, actual)
+
+
+def test_the_defaults_of_the_decision() -> None:
+    told = {key: default("speaker.decision", key) for key in keys("speaker.decision")}
+    assert DecisionRules(**told) == DecisionRules()
 
 
 def test_the_defaults_of_a_limit() -> None:

@@ -14,6 +14,7 @@ from pybgp.app.speaker_file import Difference, SpeakerFile, difference, parse, r
 from pybgp.config import PeerConfig, PrefixLimit
 from pybgp.family import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.prefix import Prefix
+from pybgp.rib.decision import DecisionRules
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "speaker.toml"
 HEAD = '[speaker]\nlocal_as = 64512\nbgp_identifier = "192.0.2.1"\n'
@@ -267,6 +268,8 @@ WRONG: list[tuple[str, int, str, str]] = [
     ("port = 65536\n", 4, "speaker.port", "0 to 65535"),
     ("port = true\n", 4, "speaker.port", "whole number"),
     ("multipath = 0\n", 4, "speaker.multipath", "1 to 256"),
+    ("[speaker.decision]\nmed = true\n", 5, "speaker.decision.med", "there are always_compare_med"),
+    ("[speaker.decision]\nalways_compare_med = 1\n", 5, "speaker.decision.always_compare_med", "true or false"),
     ('listen = ["eth0"]\n', 4, "speaker.listen", "address"),
     ("[unknown]\n", 4, "unknown", "no such key"),
     ("peer = 5\n", 4, "speaker.peer", "no such key"),
@@ -501,6 +504,13 @@ def test_routes() -> None:
     assert prefixes == (Prefix("10.0.1.0/24"), Prefix("10.0.2.0/24"))
     ((spec, prefixes),) = step(ROUTE + more, ROUTE + more.replace("5", "6")).announced
     assert prefixes == (Prefix("10.0.1.0/24"),)
+
+
+def test_the_rules_of_the_decision() -> None:
+    text = "[speaker.decision]\nalways_compare_med = true\ncompare_router_id = false\n"
+    rules = parse(HEAD + text).fixed["decision"]
+    assert rules == DecisionRules(always_compare_med=True, compare_router_id=False)
+    assert step(text, text.replace("false", "true")).restart == ("decision",)
 
 
 def test_what_needs_a_new_start_touches_no_peer() -> None:
