@@ -96,3 +96,11 @@ def test_fields_of_many_sizes_with_one_length_each() -> None:
         for count in range(20, 300):
             assert IPV4.cut(entry * count) == [entry] * count
     assert replace(IBGP, families=frozenset({IPV4_UNICAST})) != IBGP
+
+
+def test_a_wide_aggregator_goes_to_an_old_speaker_in_two_parts() -> None:
+    """RFC 6793 4.2.2: AGGREGATOR with AS_TRANS, and AS4_AGGREGATOR."""
+    attributes = PathAttributes.build(origin="igp", as_path=[1], next_hop="192.0.2.1", aggregator=(70000, "192.0.2.7"))
+    octets = attributes.encoded(four_octet_as=False, classic=True)
+    assert bytes.fromhex("c007065ba0c0000207") in octets
+    assert bytes.fromhex("c0120800011170c0000207") in octets
