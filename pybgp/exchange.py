@@ -115,6 +115,16 @@ class Exchange:
     def change_import(self, policy: Filter) -> None:
         self._tables.later(self._owner, self.adj_rib_in.change_policy(policy))
 
+    def change_eligibility(self, eligibility: Eligibility) -> None:
+        self.adj_rib_in.eligibility = eligibility
+        self._tables.later(self._owner, self.adj_rib_in.reconsider())
+
+    def replace_export(self, export: Export) -> None:
+        """The same policy with other rules around it."""
+        if self.adj_rib_out is not None:
+            self.adj_rib_out.export = export
+            self._tables.later(self._owner, self._apply_all(None))
+
     def change_export(self, policy: Filter) -> None:
         if self.adj_rib_out is not None:
             self.adj_rib_out.export.policy = policy

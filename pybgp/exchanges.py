@@ -7,7 +7,7 @@ until when.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 from pybgp.config import PeerConfig, PrefixLimit
 from pybgp.events import EventKind
@@ -36,6 +36,19 @@ class Tell(Protocol):
     ) -> None: ...
 
 
+SETTINGS_IN: Final = frozenset(
+    ("allow_own_as", "blackhole", "enforce_first_as", "honor_graceful_shutdown", "local_as_no_prepend")
+)
+"""A change of these judges again what the peer has sent."""
+SETTINGS_OUT: Final = frozenset(
+    (
+        *("as_override", "graceful_shutdown", "local_as_replace", "next_hop_self", "next_hop_unchanged"),
+        *("max_prefixes_out", "remove_private_as"),
+    )
+)
+"""A change of these tells the peer what is otherwise now."""
+
+
 class Exchanges(Mapping[Family, Exchange]):
     """An `Exchange` for each configured family. `changed(now)` is called when an End-of-RIB arrived."""
 
@@ -57,6 +70,7 @@ class Exchanges(Mapping[Family, Exchange]):
         self.over: tuple[Family, PrefixLimit, str] | None = None  # a limit that ends the session
         self._limits: dict[Family, LimitWatch] = {}
         self._export = export
+        self._agreed: Negotiated | None = None
         self._enhanced_refresh = False
         self._tell = tell
         self._changed = changed
@@ -98,6 +112,7 @@ class Exchanges(Mapping[Family, Exchange]):
     # sessions
 
     def up(self, agreed: Negotiated, local_address: bytes, now: float, *, deferring: bool) -> None:
+        self._agreed = agreed
         restart = agreed.graceful_restart
         kept = {} if restart is None else dict(restart.families)
         self._enhanced_refresh = agreed.enhanced_route_refresh
@@ -123,6 +138,7 @@ class Exchanges(Mapping[Family, Exchange]):
 
     def down(self, agreed: Negotiated, now: float, *, graceful: bool) -> None:
         """With `graceful` the routes of the families that the peer's capability lists stay for its restart time."""
+        self._agreed = None
         restart = agreed.graceful_restart if graceful else None
         kept = () if restart is None else tuple(family for family, _ in restart.families)
         long = agreed.long_lived if restart is not None else None
@@ -191,6 +207,20 @@ class Exchanges(Mapping[Family, Exchange]):
                 exchange.change_import(import_)
             if export is not None:
                 exchange.change_export(export)
+
+    def change_settings(self, config: PeerConfig, eligibility: Eligibility, now: float) -> None:
+        """Go on with other settings, within the session: only what comes out otherwise is told to anybody."""
+        changed = {name for name in PeerConfig.names() if getattr(config, name) != getattr(self.config, name)}
+        self.config = config
+        for exchange in self.values():
+            exchange.source.group = config.group
+            if changed & SETTINGS_IN:
+                exchange.change_eligibility(eligibility)
+            if changed & SETTINGS_OUT and self._agreed is not None and exchange.established:
+                exchange.replace_export(self._make_export(exchange, self._agreed))
+        if "max_prefixes" in changed:
+            self._set_limits()
+            self.check_limits(now)
 
     # what the peer says
 

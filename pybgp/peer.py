@@ -181,7 +181,11 @@ class Peer:
             self.reconfigure(config, now, reset=True)
             self.start(now)
         else:
-            self.config = self.exchanges.config = config
+            self.config = config
+            self.exchanges.change_settings(config, self._router.eligibility(config), now)
+            if self.exchanges.over is not None:
+                self._too_many(now)
+                return
             if self.current is None:
                 self._renew(now)
 

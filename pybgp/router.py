@@ -13,6 +13,7 @@ from typing import Final
 from pybgp.config import PeerConfig
 from pybgp.errors import AdministrativeShutdown, ConfigurationError, PeerDeconfigured
 from pybgp.events import PeerEvent
+from pybgp.exchanges import SETTINGS_IN, SETTINGS_OUT
 from pybgp.family import Family
 from pybgp.fsm.negotiation import make_open
 from pybgp.graceful_restart import Deferral
@@ -44,16 +45,20 @@ LIVE: Final = frozenset(
         "connect_timeout",
         "delay_open_time",
         "description",
+        "group",
         "hold_time",
         "idle_hold_max",
         "idle_hold_quiet",
         "idle_hold_time",
         "keepalive_time",
+        "max_prefixes",
         "open_hold_time",
         "passive",
         "port",
         "restart_time",
         "send_hold_time",
+        *SETTINGS_IN,
+        *SETTINGS_OUT,
     )
 )
 

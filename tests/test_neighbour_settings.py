@@ -340,3 +340,55 @@ def test_what_policy_refuses_need_not_count() -> None:
     one.announce(*some(1, 30))
     net.run(1)
     assert two.table() == {}
+
+
+def change(node: Node, other: Node, **settings: Any) -> None:
+    peer = node.peer(other)
+    node.router.change_peer(peer, replace(peer.config, **settings), now=node.net.now)
+
+
+def test_settings_of_what_goes_out_change_within_the_session() -> None:
+    net = Net()
+    one, two = line(net, 65001, 65002)
+    joined(one, two)
+    one.announce(PREFIX)
+    net.run(5)
+    change(one, two, graceful_shutdown=True)
+    net.run(1)
+    assert two.path(PREFIX)[LOCAL_PREF] == 0
+    change(one, two, graceful_shutdown=False)
+    net.run(1)
+    assert two.path(PREFIX).get(LOCAL_PREF) is None
+    assert len(one.told("up")) == 1
+
+
+def test_settings_of_what_comes_in_change_within_the_session() -> None:
+    net = Net()
+    one, two, three = line(net, 65001, 65002, 65001)
+    joined(one, two)
+    joined(two, three)
+    one.announce(PREFIX)
+    net.run(5)
+    assert three.table() == {}
+    change(three, two, allow_own_as=1)
+    net.run(1)
+    assert three.table() == {PREFIX: B}
+    change(three, two, allow_own_as=0)
+    net.run(1)
+    assert three.table() == {}
+    assert len(three.told("up")) == 1
+
+
+def test_a_limit_that_is_lowered_counts_at_once() -> None:
+    net = Net()
+    one, two = line(net, 64512, 64512)
+    joined(one, two, None, limited(10))
+    one.announce(*some(5))
+    net.run(5)
+    change(two, one, **limited(7))
+    net.run(1)
+    assert len(two.table()) == 5
+    change(two, one, **limited(4))
+    net.run(1)
+    assert two.table() == {}
+    assert not two.peer(one).started
