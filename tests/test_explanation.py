@@ -278,7 +278,7 @@ def test_families_of_other_destinations() -> None:
     assert explain(hub.router, "10.0.0.0/8", labelled).prefix == Prefix.read(labelled, "10.0.0.0/8")
     assert explain(hub.router, "10.1.2.3").prefix is None
     for what, family in (("nonsense", flows), ("2001:db8::1", labelled)):
-        with pytest.raises(ValueError, match="no address|flow specification"):
+        with pytest.raises(ValueError, match=r"no address|flow specification"):
             explain(hub.router, what, family)
 
 
