@@ -177,6 +177,11 @@ class Exchange:
         return 0 if self.adj_rib_out is None else self.adj_rib_out.pending
 
     @property
+    def held_back(self) -> int:
+        """What the peer is not told because it would be more than it may be told of."""
+        return 0 if self.adj_rib_out is None else len(self.adj_rib_out.held)
+
+    @property
     def advertised(self) -> int:
         return 0 if self.adj_rib_out is None else len(self.adj_rib_out.sent)
 

@@ -69,6 +69,7 @@ class Exchanges(Mapping[Family, Exchange]):
         self.config = config
         self.over: tuple[Family, PrefixLimit, str] | None = None  # a limit that ends the session
         self._limits: dict[Family, LimitWatch] = {}
+        self._held_back: set[Family] = set()  # of which that was told
         self._export = export
         self._agreed: Negotiated | None = None
         self._enhanced_refresh = False
@@ -131,6 +132,7 @@ class Exchanges(Mapping[Family, Exchange]):
                 exchange.adj_rib_in.forget()
                 export = self._make_export(exchange, agreed)
                 exchange.up(agreed.context, export, deferring=deferring, paths=self.config.add_path_send_limit)
+                self._set_most(exchange)
         if self.stale:
             self.helper.back(now)
         else:
@@ -218,6 +220,7 @@ class Exchanges(Mapping[Family, Exchange]):
                 exchange.change_eligibility(eligibility)
             if changed & SETTINGS_OUT and self._agreed is not None and exchange.established:
                 exchange.replace_export(self._make_export(exchange, self._agreed))
+                self._set_most(exchange)
         if "max_prefixes" in changed:
             self._set_limits()
             self.check_limits(now)
@@ -248,6 +251,10 @@ class Exchanges(Mapping[Family, Exchange]):
         for family, exchange in self.items():
             limit = limits.get(family)
             exchange.adj_rib_in.most = limit.limit if limit is not None and limit.action == "block" else None
+
+    def _set_most(self, exchange: Exchange) -> None:
+        if exchange.adj_rib_out is not None:
+            exchange.adj_rib_out.most = self.config.max_prefixes_out.get(exchange.family)
 
     def check_limits(self, now: float) -> None:
         """Compare what the peer has here with what it may have. `over` is set where the session is to end."""
@@ -286,6 +293,14 @@ class Exchanges(Mapping[Family, Exchange]):
             if exchange.too_long != before:
                 text = f"{exchange.too_long - before} prefixes are not advertised: their attributes fit into no message"
                 self._tell("warning", now, text, family)
+            if exchange.held_back and family not in self._held_back:
+                self._held_back.add(family)
+                text = (
+                    f"{exchange.held_back} prefixes are held back: {self.config.max_prefixes_out[family]} may be told"
+                )
+                self._tell("warning", now, text, family)
+            elif not exchange.held_back:
+                self._held_back.discard(family)
             messages += made
             count += prefixes
             if count >= limit:

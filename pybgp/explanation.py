@@ -220,6 +220,10 @@ def _told(router: Router, exchange: Exchange, context: CodecContext, nlri: NLRI,
         return _not(peer, answer, EXPORT_RULES, pending=waits)
     if verdict.step is not None and not waits and (key is None or (held is not None and held != answer)):
         return _not(peer, f"better paths are told: {verdict.reason}", "decision")
+    if key in out.held:
+        return _not(
+            peer, f"held back: {out.most} prefixes may be told to this peer, and it has them", "max-prefixes-out"
+        )
     if held is not None and not waits:
         return Telling(peer, told=True, attributes=held)
     if waits:

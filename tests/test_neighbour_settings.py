@@ -392,3 +392,26 @@ def test_a_limit_that_is_lowered_counts_at_once() -> None:
     net.run(1)
     assert two.table() == {}
     assert not two.peer(one).started
+
+
+def test_no_more_is_told_than_may_be() -> None:
+    net = Net()
+    one, two = line(net, 64512, 64512)
+    joined(one, two, {"max_prefixes_out": {IPV4_UNICAST: 3}})
+    one.announce(*some(5))
+    net.run(5)
+    assert len(two.table()) == 3
+    assert two.told("end-of-rib")
+    assert one.peer(two).exchanges[IPV4_UNICAST].held_back == 2
+    assert [event.reason for event in one.told("warning")] == ["2 prefixes are held back: 3 may be told"]
+    one.withdraw(next(iter(two.table())))
+    net.run(1)
+    assert len(two.table()) == 3
+    first = next(prefix for prefix in some(5) if prefix not in two.table() and prefix in one.table())
+    one.withdraw(first)  # held back: nothing to be told
+    net.run(1)
+    assert len(two.table()) == 3
+    change(one, two, max_prefixes_out={})
+    one.announce(*some(5))
+    net.run(1)
+    assert len(two.table()) == 5

@@ -8,7 +8,7 @@ has room. Nothing is said twice, and nothing is withdrawn that was never said.
 from __future__ import annotations
 
 from collections import deque
-from itertools import compress, repeat
+from itertools import compress, islice, repeat
 
 from pybgp.family import Family
 from pybgp.messages.attributes.path_attributes import PathAttributes
@@ -36,6 +36,8 @@ class AdjRibOut:
         # without a slot, or whose slot has moved to the other kind, is passed over.
         self._reach = _Queue()
         self._unreach = _Queue()
+        self.most: int | None = None  # more than so many the peer is never told of
+        self.held: dict[NLRI, PathAttributes] = {}  # what is above, in order of arrival
         self._again: dict[NLRI, None] = {}  # what a refresh asked for and has not been drained since
 
     def __len__(self) -> int:
@@ -74,12 +76,16 @@ class AdjRibOut:
                         pending.pop(one, None)
                 nlri = list(compress(nlri, news))
         if nlri:
+            if self.held:
+                deque(map(self.held.pop, nlri, repeat(None)), maxlen=0)
             pending.update(dict.fromkeys(nlri, attributes))
             self._reach.put(nlri, pending, wanted=True)
 
     def withdraw(self, nlri: list[NLRI]) -> None:
         """Queue a withdrawal of those that the peer holds; forget those that it was never told."""
         pending, sent = self._pending, self.sent
+        if self.held:
+            deque(map(self.held.pop, nlri, repeat(None)), maxlen=0)
         if sent.keys().isdisjoint(nlri):
             held = []
         else:
@@ -106,6 +112,8 @@ class AdjRibOut:
             out.append((None, gone))
             limit -= len(gone)
         groups: dict[int, tuple[PathAttributes, list[NLRI]]] = {}
+        if self.held:
+            self._let_go()
         while pending and limit and (batch := self._reach.take(limit)):
             limit -= self._take_reach(batch, groups)
         while self._again and limit:
@@ -139,12 +147,42 @@ class AdjRibOut:
         self._reach.clear()
         self._unreach.clear()
         self._again = {}
+        self.held = {}
 
     # inside -----------------------------------------------------------------------------------
+
+    def _let_go(self) -> None:
+        """There may be room again for what was held back."""
+        room = len(self.held) if self.most is None else max(0, self.most - len(self.sent))
+        for one in list(islice(self.held, room)):
+            attributes = self.held.pop(one)
+            self._pending[one] = attributes
+            self._reach.put([one], self._pending, wanted=True)
+
+    def _hold_back(self, batch: list[NLRI]) -> list[NLRI]:
+        """Those of a batch that there is room for; the others wait, and are not pending."""
+        assert self.most is not None
+        room = self.most - len(self.sent)
+        fits: list[NLRI] = []
+        for one in batch:
+            if one in self.sent or self._pending.get(one) is None:
+                fits.append(one)
+            elif room > 0:
+                room -= 1
+                fits.append(one)
+            else:
+                attributes = self._pending.pop(one)
+                assert attributes is not None
+                self.held[one] = attributes
+        return fits
 
     def _take_reach(self, batch: list[NLRI], groups: dict[int, tuple[PathAttributes, list[NLRI]]]) -> int:
         """Move a batch from pending to sent and into the groups; returns how many were taken."""
         pending = self._pending
+        if self.most is not None:
+            batch = self._hold_back(batch)
+            if not batch:
+                return 0
         values = list(map(pending.pop, batch, repeat(None)))
         kinds = set(map(id, values))
         first = values[0]
