@@ -50,9 +50,11 @@ class Eligibility:
         """What rules out a path as it was received; None: nothing."""
         if source.local:
             return None
-        for own in {source.local_as, source.speaker_as or source.local_as}:
-            if attributes.count_as(own) > self.allow_own_as:
-                return _why("as-loop", f"AS loop: own AS {own} is in the AS_PATH {attributes.as_path}")
+        if attributes.count_as(source.local_as) > self.allow_own_as:
+            return _why("as-loop", f"AS loop: own AS {source.local_as} is in the AS_PATH {attributes.as_path}")
+        other = source.speaker_as
+        if other and other != source.local_as and attributes.count_as(other) > self.allow_own_as:
+            return _why("as-loop", f"AS loop: own AS {other} is in the AS_PATH {attributes.as_path}")
         if source.internal:
             return self._reflection_loop(attributes)
         if self.enforce_first_as and attributes.neighbor_as != source.asn:
@@ -124,6 +126,9 @@ def _unusable(next_hop: bytes) -> str | None:
     if size == 4:
         first = next_hop[0]
         bad = first in (0, 127) or first >= 224
+    elif size == 32 and not any(next_hop[:16]):
+        # no global address, as some send it between link-local addresses: the link-local one is the next hop
+        bad = next_hop[16] != 0xFE or next_hop[17] & 0xC0 != 0x80
     elif size in (16, 32):
         bad = next_hop[0] == 0xFF or (next_hop[:15] == bytes(15) and next_hop[15] <= 1)
     else:
