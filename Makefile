@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: demo test interop lint coverage fuzz bench clean setup-demo setup-test
+.PHONY: demo test interop lint coverage fuzz bench rfc rfc-proof clean setup-demo setup-test
 .DEFAULT_GOAL := help
 
 help:
