@@ -19,7 +19,7 @@ from tests.interop.features import FEATURES, Row
 from tests.interop.page import markdown
 
 PAGE = Path(__file__).parents[2] / "docs" / "interop.md"
-AT_ONCE = max(4, 3 * (os.cpu_count() or 1))
+AT_ONCE = max(4, 4 * (os.cpu_count() or 1))
 
 
 def versions() -> dict[str, str]:

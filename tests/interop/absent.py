@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from pybgp import PeerHandle
 from pybgp.messages.capabilities.enhanced_route_refresh import EnhancedRouteRefresh
 from pybgp.messages.capabilities.extended_message import ExtendedMessage
 from pybgp.messages.capabilities.hostname import Hostname
-from tests.interop.daemon import Daemon, Neighbor, NotSeen, Setup
-from tests.interop.ours import ours
+from tests.interop.daemon import OURS, Daemon, Neighbor, NotSeen, Originated, Setup, until
+from tests.interop.openbgpd import OpenBgpd
+from tests.interop.ours import BOTH, Ours, ours
 
 Evidence = Callable[[Daemon], Awaitable[str]]
 
@@ -78,6 +81,49 @@ def open_lacks(kind: type[Any], what: str, **options: object) -> Evidence:
     return look
 
 
+Act = Callable[[Daemon, Ours, PeerHandle], Awaitable[object]]
+
+
+def answers(act: Act, words: str, why: str, families: tuple[str, ...] = ("ipv4",)) -> Evidence:
+    """In a session, after `act`, the daemon itself says these words: in its log or of the neighbour."""
+
+    async def look(daemon: Daemon) -> str:
+        routes = (Originated(prefix="198.51.100.0/24"), Originated(prefix="2001:db8:100::/48"))
+        await daemon.start(Setup(neighbors=(Neighbor(families=families),), routes=routes[: len(families)]))
+        async with ours() as mine:
+            handle = mine.peer(families=BOTH[: len(families)], enhanced_route_refresh=False)
+            await mine.up()
+            said = await act(daemon, mine, handle)
+
+            async def there() -> bool:
+                text = f"{said}{daemon.log()}{await daemon.told(OURS)}"
+                return " ".join(words.split()) in " ".join(text.replace("\\", "").split())
+
+            await until(f"`{words}` from {daemon.name}", there)
+        return f"{why}: `{words}`"
+
+    return look
+
+
+async def shut_down(daemon: Daemon, mine: Ours, handle: PeerHandle) -> None:
+    handle.shutdown("maintenance-4711")
+
+
+async def ask_it(daemon: Daemon, mine: Ours, handle: PeerHandle) -> None:
+    handle.refresh()
+
+
+async def let_it_ask(daemon: Daemon, mine: Ours, handle: PeerHandle) -> None:
+    await daemon.refresh(OURS)
+    await asyncio.sleep(2)  # what never comes cannot be waited for
+
+
+async def its_routes(daemon: Daemon, mine: Ours, handle: PeerHandle) -> str:
+    await until("its routes", lambda: mine.snapshot().routes_received == 2)
+    assert isinstance(daemon, OpenBgpd)
+    return await daemon.ask("show", "rib", "out", "neighbor", OURS)
+
+
 BGPD_CONF = "/usr/share/man/man5/bgpd.conf.5.gz"
 EXABGP = "/usr/share/man/man1/exabgp.1.gz"
 EXABGP_TEARDOWN = "/usr/lib/python3/dist-packages/exabgp/reactor/api/command/neighbor.py"
@@ -94,6 +140,12 @@ ABSENT: dict[tuple[str, str], Evidence] = {
     ("gobgp", "wrong_roles"): refuses('config role = "provider"', "invalid keys: role"),
     ("gobgp", "enhanced_refresh"): open_lacks(EnhancedRouteRefresh, "enhanced route refresh"),
     ("gobgp", "extended_messages"): open_lacks(ExtendedMessage, "extended message"),
+    ("gobgp", "their_refresh"): answers(
+        let_it_ask, "Route Refresh: 0 0", "`gobgp neighbor 192.0.2.1 softresetin` sends none, as its counters say"
+    ),
+    ("exabgp", "our_shutdown"): answers(
+        shut_down, 'can not decode update message of type "3"', "it takes our NOTIFICATION for something else and says"
+    ),
     ("exabgp", "software_version"): refuses("software-version true;", KEYWORD),
     ("exabgp", "hostname"): open_lacks(Hostname, "hostname", hostname="theirs"),
     ("exabgp", "link_local"): refuses_neighbor("fe80::1%enp0s8", "invalid IP address"),
@@ -106,6 +158,17 @@ ABSENT: dict[tuple[str, str], Evidence] = {
     ("exabgp", "their_limit"): refuses("max-prefix 3;", KEYWORD),
     ("exabgp", "they_allow_own_as"): refuses("allow-own-as 1;", KEYWORD),
     ("exabgp", "they_override"): refuses("as-override true;", KEYWORD),
+    ("openbgpd", "our_refresh"): answers(
+        ask_it, "route refresh: AID IPv4 unicast not negotiated", "it refuses, though `bgpctl` shows it as negotiated"
+    ),
+    ("openbgpd", "enhanced_refresh"): answers(
+        ask_it,
+        "route refresh: AID IPv4 unicast not negotiated",
+        "it refuses, though `bgpctl` shows it as negotiated",
+    ),
+    ("openbgpd", "ipv6_over_ipv4"): answers(
+        its_routes, "2001:db8:100::/48 ::1 100", "its IPv6 routes leave with the next hop ::1", ("ipv4", "ipv6")
+    ),
     ("openbgpd", "software_version"): refuses("announce software-version yes", "syntax error"),
     ("openbgpd", "hostname"): refuses("announce hostname yes", "syntax error"),
     ("openbgpd", "extended_next_hop"): refuses("announce extended nexthop yes", "syntax error"),

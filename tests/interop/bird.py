@@ -193,8 +193,9 @@ def _blocks(text: str) -> list[tuple[str, str]]:
 
 
 def _value(block: str, name: str) -> str | None:
-    match = re.search(rf"\t(?:BGP\.)?{name}: ?(.*)", block)
-    return None if match is None else match.group(1).strip()
+    # birdc breaks long lines
+    match = re.search(rf"\t(?:BGP\.)?{name}: ?(.*?)(?=\n\s+[\w.]+:|\Z)", block, re.DOTALL)
+    return None if match is None else " ".join(match.group(1).split())
 
 
 def _communities(text: str | None) -> frozenset[str]:

@@ -67,6 +67,8 @@ class ExaBgp(Daemon):
             options.pop("interface")
         general = {key: value for key, value in options.items() if key not in CAPABILITY}
         inside = {key: value for key, value in options.items() if key in CAPABILITY}
+        if options.get("dynamic"):
+            lines.append("passive true; listen 179;")
         lines += option(NEIGHBOR, general, "ExaBGP")
         refresh = "" if options.get("route_refresh") == "no" else "route-refresh enable;"
         lines.append(f"capability {{ {refresh} {' '.join(option(CAPABILITY, inside, 'ExaBGP'))} }}")
@@ -76,7 +78,7 @@ class ExaBgp(Daemon):
         if "add_path" in options:
             lines.append(f"add-path {{ {' '.join(NAMES[family] + ';' for family in neighbor.families)} }}")
         lines.append(
-            "api { processes [ reader ]; neighbor-changes; receive { parsed; packets; consolidate; open; "
+            "api { processes [ reader ]; neighbor-changes; receive { parsed; open; "
             "update; notification; keepalive; refresh; } }"
         )
         wide = bool(options.get("extended_next_hop"))

@@ -65,6 +65,9 @@ class OpenBgpd(Daemon):
             text.append(self._neighbor(neighbor, more))
             more = ""
         text += ["allow from any", "allow to any"]
+        if any("ipv6" in neighbor.families and ":" not in neighbor.own for neighbor in setup.neighbors):
+            # beside an IPv4 session it would take ::1 for its own address
+            text.append("match to any inet6 set nexthop 2001:db8::2")
         for neighbor in setup.neighbors:
             if neighbor.options.get("next_hop_self"):
                 text.append(f"match to {neighbor.address} set nexthop self")

@@ -54,7 +54,7 @@ async def attributes(ground: Field) -> None:
 async def well_known(ground: Field) -> None:
     """NO_EXPORT and NO_ADVERTISE: we keep what carries them from a third speaker, and the daemon tells nobody."""
     kept = "198.51.101.0/24"
-    routes = (Originated(prefix=ROUTE), Originated(prefix=kept, communities=("65535:65281",)))
+    routes: tuple[Originated, ...] = (Originated(prefix=ROUTE), Originated(prefix=kept, communities=("65535:65281",)))
     if ground.name in ("frr", "openbgpd", "gobgp"):
         routes = (Originated(prefix=ROUTE),)  # to an external peer they withhold it themselves
     async with middle(ground, routes=routes) as (_, third):
@@ -129,7 +129,7 @@ async def thousands_at_exabgp(ground: Field) -> None:
     await ground.start()
     async with ours() as mine:
         for number in range(MANY):
-            attrs = {"med": number % 50, "communities": [f"64512:{number % 97}"]}
+            attrs: dict[str, Any] = {"med": number % 50, "communities": [f"64512:{number % 97}"]}
             mine.speaker.announce(f"10.{number >> 8}.{number & 255}.0/24", **attrs)
         mine.peer()
 
@@ -141,7 +141,8 @@ async def thousands_at_exabgp(ground: Field) -> None:
         seen = await ground.daemon.routes()
         for number in range(MANY):
             (one,) = seen[f"10.{number >> 8}.{number & 255}.0/24"]
-            assert (one.med, one.communities) == (number % 50, {f"64512:{number % 97}"}), one
+            assert one.med == number % 50, one
+            assert one.communities == frozenset({f"64512:{number % 97}"}), one
 
 
 async def thousands_to_us(ground: Field) -> None:
@@ -399,7 +400,7 @@ async def next_hop_unchanged(ground: Field) -> None:
         mine.speaker.change_peer(THEIRS, next_hop_unchanged=False, next_hop_self=True)
 
         async def ourselves() -> bool:
-            return (await has(ground, MINE)).next_hop == OURS
+            return bool((await has(ground, MINE)).next_hop == OURS)
 
         await until("our own next hop", ourselves)
 

@@ -90,6 +90,13 @@ def test_next_hop_is_resolved() -> None:
     assert judge("fe80::9")[1] is None
 
 
+def test_next_hop_of_a_link_local_address_alone() -> None:
+    """Some send no global address between link-local ones: `::`, and the address that counts behind it."""
+    assert judge(bytes(16) + bytes.fromhex("fe80" + "00" * 13 + "01")) == (0, None)
+    assert judge(bytes(16) + bytes.fromhex("20010db8" + "00" * 11 + "01"))[1] is not None
+    assert judge(bytes(32))[1] is not None
+
+
 def test_own_routes_need_no_next_hop() -> None:
     assert judge(None, own()) == (0, None)
     assert judge(None) == (0, "no next hop")
