@@ -73,7 +73,6 @@ def test_keepalives_come_at_75_to_100_percent(jitter: float) -> None:
     assert one.sent == KEEPALIVE
 
 
-@pytest.mark.rfc("4271", "6.5", "pybgp.session:Session._expire", "Hold Timer Expired, on time")
 def test_a_silent_peer_is_given_up_after_the_hold_time() -> None:
     one = established(hold_time=9)
     start = one.now

@@ -88,7 +88,6 @@ def test_global_and_link_local_next_hop() -> None:
     assert reach.attributes.link_local_next_hop == "fe80::2"
 
 
-@pytest.mark.rfc("4760", "4", "pybgp.messages.attributes.mp_unreach:_decode", "withdrawals beside announcements")
 def test_both_families_in_one_update() -> None:
     update = decode(GOOD + mp_reach("000201", V6_HOP, "20 20010db8"), "18cb0071")
     by_family = {reach.family: reach.attributes for reach in update.reach}

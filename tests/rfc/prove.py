@@ -138,7 +138,8 @@ def prove_all(marks: Iterable[Mark], *, again: bool = False, keep: bool = False)
         }
         if not verdict.counts:
             proof[name]["why"] = verdict.why or ("sees no small fault" if verdict.gutted else "green without the code")
-        print(f"{'proved' if verdict.counts else 'NOT   '} {verdict.killed:2}/{verdict.mutants:<2} {name}")
+        print(f"{'proved' if verdict.counts else 'NOT   '} {verdict.killed:2}/{verdict.mutants:<2} {name}", flush=True)
+        PROOF.write_text(json.dumps(before | proof, indent=1, sort_keys=True) + "\n")  # it takes long: lose nothing
     PROOF.write_text(json.dumps(proof, indent=1, sort_keys=True) + "\n")
     return proof
 
