@@ -202,9 +202,6 @@ def test_an_unknown_family_keeps_its_octets() -> None:
 # -- attributes -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.rfc(
-    "4271", "5", "pybgp.messages.attributes.codec:_unrecognized", "unknown transitive attributes, with Partial"
-)
 def test_unknown_attributes_are_passed_on_marked_partial() -> None:
     """RFC 4271 section 5; non-transitive ones are "quietly ignored and not passed along"."""
     update = decode(GOOD + "c063020102 806401ff e06501aa d0660001bb", "18cb0071")
