@@ -8,6 +8,7 @@ from typing import Any
 
 from pybgp.app.tables import duration, pairs, table, wrapped
 from pybgp.events import printable
+from pybgp.messages.capabilities import Role
 
 Document = Mapping[str, Any]
 MARKS = "Marks: > best  = selected with it  ! rejected  s stale (kept while its peer restarts)"
@@ -140,6 +141,8 @@ def _limits(family: Document, columns: int) -> list[str]:
 
 def _capability(capability: Document, columns: int) -> list[str]:
     value = capability.get("value", capability.get("data", ""))
+    if capability["name"] == "Role":
+        value = Role(capability["value"]["value"]).name
     return (
         wrapped(f"{capability['name']} ({capability['code']}) ", _plain(value), columns)
         if value
