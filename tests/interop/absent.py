@@ -12,7 +12,8 @@ from pybgp import PeerHandle
 from pybgp.messages.capabilities.enhanced_route_refresh import EnhancedRouteRefresh
 from pybgp.messages.capabilities.extended_message import ExtendedMessage
 from pybgp.messages.capabilities.hostname import Hostname
-from tests.interop.daemon import OURS, Daemon, Neighbor, NotSeen, Originated, Setup, until
+from tests.interop.daemon import OURS, SECOND, THEIRS, Daemon, Neighbor, NotSeen, Originated, Setup, until
+from tests.interop.gobgp import GoBgp
 from tests.interop.openbgpd import OpenBgpd
 from tests.interop.ours import BOTH, Ours, ours
 
@@ -105,6 +106,29 @@ def answers(act: Act, words: str, why: str, families: tuple[str, ...] = ("ipv4",
     return look
 
 
+async def withholds(daemon: Daemon) -> str:
+    """It does not tell a neighbour of a path that has this neighbour's AS in it."""
+    assert isinstance(daemon, GoBgp)
+    await daemon.start(Setup(neighbors=(Neighbor(), Neighbor(address=SECOND))))
+    async with ours() as mine, ours(SECOND) as second:
+        mine.speaker.announce("203.0.113.0/24")
+        mine.peer()
+        second.peer(THEIRS)
+        await second.up(THEIRS)
+
+        async def selected() -> bool:
+            return "*> 203.0.113.0/24" in await daemon.ask("global", "rib")
+
+        await until("the route in its table", selected)
+        await asyncio.sleep(2)  # what never goes out cannot be waited for
+        said = (await daemon.ask("neighbor", SECOND, "adj-out")).strip()
+        if said != "Network not in table":
+            raise NotSeen(f"it was to have nothing for the second neighbour of the same AS, and has: {said}")
+    return (
+        f"the route is in its table, and for another neighbour of the same AS `gobgp neighbor … adj-out` says `{said}`"
+    )
+
+
 async def shut_down(daemon: Daemon, mine: Ours, handle: PeerHandle) -> None:
     handle.shutdown("maintenance-4711")
 
@@ -140,6 +164,7 @@ ABSENT: dict[tuple[str, str], Evidence] = {
     ("gobgp", "wrong_roles"): refuses('config role = "provider"', "invalid keys: role"),
     ("gobgp", "enhanced_refresh"): open_lacks(EnhancedRouteRefresh, "enhanced route refresh"),
     ("gobgp", "extended_messages"): open_lacks(ExtendedMessage, "extended message"),
+    ("gobgp", "allow_own_as"): withholds,
     ("gobgp", "their_refresh"): answers(
         let_it_ask, "Route Refresh: 0 0", "`gobgp neighbor 192.0.2.1 softresetin` sends none, as its counters say"
     ),
