@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 
-from pybgp.errors import ConnectionRejected
+from pybgp.dynamic import Range, peer_as_of
+from pybgp.errors import ConnectionRejected, ProtocolError
 from pybgp.events import PeerEvent
 from pybgp.messages import Notification, encode_message
 from pybgp.messages.context import CodecContext
@@ -25,6 +26,15 @@ time; who is told first dials, and would be sent away for being early."""
 
 EARLY_OCTETS = 4096
 """What a stranger may send meanwhile: an OPEN, and no more."""
+
+GUESTS = 512
+"""Connections from ranges of dynamic peers that have not sent their OPEN yet; one more ends the oldest."""
+
+GUESTS_OF_ONE = 4
+"""Of these, from one address."""
+
+OPEN_TIME = 10.0
+"""Seconds that such a connection has for its OPEN."""
 
 Welcome = Callable[[Peer, Session, Connection], None]
 
@@ -53,6 +63,7 @@ class Door:
         self._soon = soon
         self._by_address: dict[tuple[bytes, int], Peer] = {}
         self._early: dict[Connection, tuple[bytearray, asyncio.TimerHandle]] = {}
+        self._guests: dict[Connection, tuple[Range, bytearray, asyncio.TimerHandle]] = {}
 
     async def open(self) -> None:
         """Raises OSError that names the address and the port."""
@@ -70,11 +81,14 @@ class Door:
         for listener in self.listeners:
             listener.close()
         self.listeners.clear()
-        for connection, (_octets, timer) in list(self._early.items()):
+        waiting = [(connection, timer) for connection, (_octets, timer) in self._early.items()]
+        waiting += [(connection, timer) for connection, (_range, _octets, timer) in self._guests.items()]
+        for connection, timer in waiting:
             timer.cancel()
             self.leaving.add(connection)
             connection.abort()
         self._early.clear()
+        self._guests.clear()
 
     def secure(self) -> None:
         """Bring the keys and TTL rules of the listening sockets in line with the peers."""
@@ -87,7 +101,9 @@ class Door:
             mine = [peer for peer in peers if listener.serves(peer.address)]
             for address in listener.keyed - {peer.address for peer in mine}:
                 listener.set_password(address, None)
-            hops = []
+            ranges = [one for one in self._router.ranges if listener.serves(str(one.prefix).partition("/")[0])]
+            listener.set_range_passwords({str(one.prefix): one.settings.get("password") for one in ranges})
+            hops = [one.settings.get("ttl_security") for one in ranges]
             for peer in mine:
                 listener.set_password(peer.address, peer.config.password)
                 hops.append(peer.config.ttl_security)
@@ -105,11 +121,66 @@ class Door:
         peer = self._find(connection)
         if peer is not None:
             self._receive(peer, connection, now)
+            return
+        found = self._router.ranges.find(connection.remote_octets)
+        if found is not None:
+            self._hear_out(connection, found)
         elif len(self._early) < STRANGERS:
             timer = asyncio.get_running_loop().call_later(PATIENCE, self._stays_a_stranger, connection)
             self._early[connection] = (bytearray(), timer)
         else:
             self._refuse(connection)
+
+    def _hear_out(self, connection: Connection, found: Range) -> None:
+        """It may become a dynamic peer once its OPEN is here. Who sends none is in nobody's way."""
+        same = [one for one in self._guests if one.remote_octets == connection.remote_octets]
+        if len(same) >= GUESTS_OF_ONE:
+            self._forget_guest(same[0])
+        elif len(self._guests) >= GUESTS:
+            self._forget_guest(next(iter(self._guests)))
+        timer = asyncio.get_running_loop().call_later(OPEN_TIME, self._forget_guest, connection)
+        self._guests[connection] = (found, bytearray(), timer)
+
+    def _forget_guest(self, connection: Connection) -> None:
+        guest = self._guests.pop(connection, None)
+        if guest is not None:
+            guest[2].cancel()
+            connection.abort()
+
+    def _guest_said(self, connection: Connection, data: bytes) -> None:
+        found, octets, timer = self._guests[connection]
+        octets += data
+        now = self._clock()
+        try:
+            peer_as = peer_as_of(bytes(octets))
+            if peer_as is None:
+                return
+            self._check_protection(found, connection)
+            peer = self._router.add_dynamic_peer(found, connection.remote_name, peer_as, now)
+        except ProtocolError as error:
+            timer.cancel()
+            del self._guests[connection]
+            self._router.tell(PeerEvent("refused", connection.remote_address, str(error), now=now))
+            connection.write(encode_message(Notification.of(error), CodecContext()))
+            self._turn_away(connection, speak=False)
+            self._soon()
+            return
+        timer.cancel()
+        del self._guests[connection]
+        self._by_address[packed_key(peer.address)] = peer
+        self._receive(peer, connection, now)
+        if connection.owner is not self:
+            connection.owner.data_received(connection, bytes(octets))
+        self._soon()
+
+    def _check_protection(self, found: Range, connection: Connection) -> None:
+        """Raises ConnectionRejected where the keys of the range are not on the listening socket."""
+        family = address_family(connection.remote_address)
+        for listener in self.listeners:
+            if address_family(listener.address) == family:
+                why = listener.refuses_range(str(found.prefix), found.settings.get("password"))
+                if why is not None:
+                    raise ConnectionRejected(why)
 
     def _stays_a_stranger(self, connection: Connection) -> None:
         if self._early.pop(connection, None) is not None:
@@ -149,6 +220,9 @@ class Door:
 
     def data_received(self, connection: Connection, data: bytes) -> None:
         """Strangers are not listened to; one who may yet be a peer is heard out first."""
+        if connection in self._guests:
+            self._guest_said(connection, data)
+            return
         if connection not in self._early:
             return
         octets, timer = self._early[connection]
@@ -164,6 +238,9 @@ class Door:
         early = self._early.pop(connection, None)
         if early is not None:
             early[1].cancel()
+        guest = self._guests.pop(connection, None)
+        if guest is not None:
+            guest[2].cancel()
 
     def writable(self, connection: Connection) -> None:
         """Nothing waits to be written."""
@@ -175,7 +252,7 @@ class Door:
     def _unprotected(self, peer: Peer, connection: Connection) -> str | None:
         config = peer.config
         family = address_family(connection.remote_address)
-        for listener in self.listeners:
+        for listener in self.listeners if peer.dynamic is None else ():  # that of a dynamic one was checked before
             if address_family(listener.address) == family:
                 why = listener.refuses(peer.address, config.password)
                 if why is not None:

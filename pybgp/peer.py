@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pybgp.config import PeerConfig
+from pybgp.dynamic import Range
 from pybgp.errors import (
     AdministrativeReset,
     Cease,
@@ -86,6 +87,7 @@ class Peer:
 
     def __init__(self, config: PeerConfig, router: Surroundings, import_: Filter, export: Filter) -> None:
         self.config = config
+        self.dynamic: Range | None = None  # that it came from by itself
         self.current: Session | None = None
         self.negotiated: Negotiated | None = None
         self.attempted = False
@@ -134,6 +136,12 @@ class Peer:
     def started(self) -> bool:
         """False while the peer is administratively down."""
         return self._started
+
+    @property
+    def departed(self) -> bool:
+        """Whether it came by itself, and nothing is left of it: no connection, and no routes that are kept."""
+        gone = self.current is None and not self.accepted and not self.exchanges.stale
+        return self.dynamic is not None and gone and self._back_at is None
 
     @property
     def import_filter(self) -> Filter:

@@ -11,7 +11,14 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from pybgp.config import PeerConfig
-from pybgp.errors import AdministrativeShutdown, ConfigurationError, PeerDeconfigured
+from pybgp.dynamic import Range, Ranges
+from pybgp.errors import (
+    AdministrativeShutdown,
+    BadPeerAS,
+    ConfigurationError,
+    ConnectionRejected,
+    PeerDeconfigured,
+)
 from pybgp.events import PeerEvent
 from pybgp.exchanges import SETTINGS_IN, SETTINGS_OUT
 from pybgp.family import Family
@@ -84,6 +91,7 @@ class Router:
         self.effects: list[Effect] = []
         self.touched: set[Peer] = set()
         self.peers: dict[str, Peer] = {}
+        self.ranges = Ranges()
         self.pool = AttributePool()
         self.tables = Tables(multipath=multipath, failed=self._failed, rules=decision)
         self.deferral = Deferral(selection_deferral_time, active=restarting)
@@ -152,11 +160,34 @@ class Router:
     def remove_peer(self, peer: Peer, now: float | None = None) -> None:
         del self.peers[peer.address]
         del self._policies[peer]
+        if peer.dynamic is not None:
+            peer.dynamic.peers.discard(peer.address)
         if now is not None:
             peer.stop(now, PeerDeconfigured())
             peer.forget()
         self.tell(PeerEvent("removed", peer.address, now=now or 0.0))
         self._check_deferral(now or self._now)
+
+    def add_dynamic_peer(self, found: Range, address: str, peer_as: int, now: float) -> Peer:
+        """A peer that came by itself, from one of `ranges`. Raises BadPeerAS and ConnectionRejected."""
+        why = found.why_not(peer_as)
+        if why is not None:
+            raise (ConnectionRejected(why) if len(found.peers) >= found.maximum else BadPeerAS(why))
+        try:
+            config = found.config(address, peer_as)
+            peer = self.add_peer(config, found.import_policy, found.export_policy, now)
+        except ConfigurationError as error:
+            raise ConnectionRejected(f"AS {peer_as} from {found.prefix}: {error}") from None
+        peer.dynamic = found
+        found.peers.add(peer.address)
+        return peer
+
+    def see_off(self, peer: Peer, now: float) -> bool:
+        """Remove a peer that came by itself, once nothing is left of it."""
+        if not peer.departed or self.peers.get(peer.address) is not peer:
+            return False
+        self.remove_peer(peer, now)
+        return True
 
     def start(self, now: float) -> None:
         """Start all peers."""

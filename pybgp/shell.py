@@ -160,6 +160,10 @@ class Shell:
                     if known is not None:
                         known.flush()
                 self._arm(peer, peer.next_deadline())
+                if peer.dynamic is not None and router.see_off(peer, self.now()):
+                    self._arm(peer, None)
+                    self._secure = True
+                    self.soon()
 
     def _produce(self) -> bool:
         """A batch from each peer that has something to say and a transport that takes it."""

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from pybgp.config import PeerConfig
+from pybgp.dynamic import Range
 from pybgp.errors import ConfigurationError
 from pybgp.explanation import Explanation, explain
 from pybgp.family import Family
@@ -170,6 +171,46 @@ class Speaker:
         self._router.add_peer(config, import_policy, export_policy, self._shell.now_if_running())
         self._shell.secure()
         return PeerHandle(self, config.address)
+
+    def listen_for(
+        self,
+        prefix: str | Prefix,
+        *,
+        peer_as: int | Iterable[int] | None = None,
+        maximum: int = 100,
+        import_policy: Policy | None = None,
+        export_policy: Policy | None = None,
+        **settings: Any,
+    ) -> None:
+        """Take peers that connect by themselves from a prefix: the AS of their OPEN must be `peer_as` (one, several,
+        None: any), and at most `maximum` are there at the same time. They have these settings (fields of
+        `PeerConfig`) and policies, and are gone when their session has ended and none of their routes is kept
+        (graceful restart). A configured peer counts before a range, a longer range before a shorter one; `password`
+        is the TCP MD5 key of the whole prefix. Raises ConfigurationError.
+        """
+        settings.setdefault("local_as", self.local_as)
+        if settings["local_as"] != self.local_as:
+            settings.setdefault("speaker_as", self.local_as)
+        settings.setdefault("bgp_identifier", self.bgp_identifier)
+        unknown = settings.keys() - PeerConfig.names()
+        if unknown:
+            raise ConfigurationError(f"{min(unknown)}: there is no such setting of a peer")
+        numbers = None if peer_as is None else frozenset((peer_as,) if isinstance(peer_as, int) else peer_as)
+        if numbers is not None and not numbers:
+            raise ConfigurationError("peer_as: names no AS; None is any")
+        try:
+            wanted = Prefix(prefix)
+        except ValueError as error:
+            raise ConfigurationError(f"listen_for: {error}") from None
+        self._router.ranges.add(Range(wanted, numbers, maximum, settings, import_policy, export_policy))
+        self._shell.secure()
+
+    def stop_listening_for(self, prefix: str | Prefix) -> None:
+        """Take no more peers from a prefix, and end the sessions of those that came. Raises ConfigurationError."""
+        gone = self._router.ranges.remove(Prefix(prefix))
+        for address in list(gone.peers):
+            self._router.remove_peer(self._router.peers[address], self._shell.now_if_running())
+        self._shell.secure()
 
     def change_peer(self, address: str, **fields: Any) -> PeerHandle:
         """Change settings or policies of a peer. Policies and the description change in place, timers serve

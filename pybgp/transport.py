@@ -9,7 +9,7 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, cast
 
@@ -97,6 +97,12 @@ class Connection(asyncio.BufferedProtocol):
         self._deaf = False
         self._close_timer: asyncio.TimerHandle | None = None
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def remote_name(self) -> str:
+        """The remote address as settings name it, with the interface of a link-local one. OSError if that is gone."""
+        scope = f"%{socket.if_indextoname(self.remote_scope)}" if self.remote_scope else ""
+        return self.remote_address + scope
 
     # asyncio's side
 
@@ -235,6 +241,8 @@ class Listener:
         self.port = port
         self.refused_keys: dict[str, str] = {}
         self._keys: dict[str, str] = {}
+        self._range_keys: dict[str, str] = {}
+        self._refused_ranges: dict[str, str] = {}
         self._server: asyncio.Server | None = None
         self._sock = self._bind()
 
@@ -288,6 +296,34 @@ class Listener:
         if password is None or self._keys.get(address) == password:
             return None
         return self.refused_keys.get(address, "the TCP MD5 key is not set on the listening socket")
+
+    def set_range_passwords(self, wanted: Mapping[str, str | None]) -> None:
+        """The keys of whole prefixes ("10.0.0.0/8"); those of others go. Fails closed: see `refuses_range`."""
+        keys = {prefix: password for prefix, password in wanted.items() if password is not None}
+        for prefix in [one for one in self._range_keys if one not in keys]:
+            self._set_range_password(prefix, None)
+        for prefix, password in keys.items():
+            if self._range_keys.get(prefix) != password:
+                self._set_range_password(prefix, password)
+
+    def _set_range_password(self, prefix: str, password: str | None) -> None:
+        address, _, length = prefix.partition("/")
+        self._range_keys.pop(prefix, None)
+        self._refused_ranges.pop(prefix, None)
+        try:
+            tcp_options.set_md5_key(self._sock, address, password, int(length))
+        except OSError as error:
+            if password is not None:
+                self._refused_ranges[prefix] = words(error)
+        else:
+            if password is not None:
+                self._range_keys[prefix] = password
+
+    def refuses_range(self, prefix: str, password: str | None) -> str | None:
+        """Why a connection from this range is not protected as it must be, or None."""
+        if password is None or self._range_keys.get(prefix) == password:
+            return None
+        return self._refused_ranges.get(prefix, "the TCP MD5 key of the range is not set on the listening socket")
 
     def set_ttl_rules(self, minimum_ttl: int) -> None:
         """Answers go out with TTL 255, which TTL security on the other side wants to see in the SYN-ACK."""
