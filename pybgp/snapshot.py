@@ -69,6 +69,8 @@ class PeerSnapshot:
     bytes_sent: int
     group: str = ""
     """The peer group that its settings are of; "" without one."""
+    dynamic: str = ""
+    """The range that the peer came from by itself; "" for a configured one."""
     incoming: bool | None = None
     """Whether the peer made the connection of the session; None without a session."""
     last_error_at: float | None = None
@@ -144,6 +146,7 @@ def snapshot(peer: Peer, now: float) -> PeerSnapshot:
         bytes_received=sum(counter.bytes_in for counter in counters),
         bytes_sent=sum(counter.bytes_out for counter in counters),
         group=peer.config.group,
+        dynamic="" if peer.dynamic is None else str(peer.dynamic.prefix),
         incoming=None if peer.current is None else peer.current.incoming,
         last_error_at=max((at for session in peer.sessions if (at := session.last_error_at) is not None), default=None),
         timers=_timers(peer, now),

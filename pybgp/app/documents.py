@@ -67,6 +67,7 @@ def peer_summary(peer: PeerSnapshot, clock: float) -> dict[str, Any]:
         "address": peer.address,
         "description": peer.description,
         "group": peer.group,
+        "dynamic": peer.dynamic,
         "hostname": names[0].hostname if names else None,
         "as": peer.peer_as,
         "local_as": peer.local_as,

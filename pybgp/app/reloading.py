@@ -83,10 +83,10 @@ def apply(
         except ConfigurationError as error:
             refused[peer.config.address] = error
     for prefix in steps.closed:
-        _dynamic(speaker).stop_listening_for(str(prefix))
+        speaker.stop_listening_for(str(prefix))
     for listen in steps.opened:
         try:
-            _dynamic(speaker).listen_for(
+            speaker.listen_for(
                 str(listen.prefix),
                 peer_as=listen.peer_as,
                 maximum=listen.maximum,
@@ -102,13 +102,6 @@ def apply(
         except ConfigurationError as error:
             refused[peer.config.address] = error
     return refused
-
-
-def _dynamic(speaker: Speaker) -> Any:
-    """The speaker, if it can have dynamic peers."""
-    if not hasattr(speaker, "listen_for"):
-        raise ConfigurationError("listen_for: this speaker has no dynamic peers")
-    return speaker
 
 
 def _policies(peer: PeerSpec | ListenSpec, policies: dict[str, Policy]) -> dict[str, Policy | None]:

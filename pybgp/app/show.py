@@ -60,6 +60,7 @@ def peer_text(peer: Document, columns: int) -> list[str]:
             ("peer", peer["address"]),
             ("description", peer["description"] or None),
             ("group", peer["group"] or None),
+            ("came from", f"{peer['dynamic']}, by itself" if peer["dynamic"] else None),
             ("hostname", peer["hostname"]),
             ("software", peer["software_version"]),
             ("AS", f"{peer['as']}, ours {peer['local_as']} ({'iBGP' if peer['internal'] else 'eBGP'})"),

@@ -118,6 +118,21 @@ async def test_a_file_becomes_a_session_and_routes_and_changes_without_ending_it
         assert "Administrative Shutdown" in speaker.peers()[a].last_error
 
 
+async def test_a_range_of_dynamic_peers_opens_and_closes() -> None:
+    a, b = address(), address()
+    one = parse(text(a, address()))
+    two = parse(text(a, next(iter(one.peers))) + f'[[listen_for]]\nprefix = "{b}/32"\npeer_as = [64512]\n')
+    nothing = SpeakerFile(one.fixed, {}, {}, {})
+    async with neighbour(b, a) as at_b, Speaker(**one.fixed) as speaker:
+        assert apply(speaker, difference(nothing, one), one) == {}
+        assert apply(speaker, difference(one, two), two) == {}
+        await at_b.established(timeout=LIMIT)
+        assert speaker.peers()[b].dynamic == f"{b}/32"
+        assert apply(speaker, difference(two, one), one) == {}
+        await until(lambda: b not in speaker.peers())
+        await until(lambda: at_b.peers()[a].state is not State.ESTABLISHED)
+
+
 async def test_peers_come_change_and_go_without_touching_others(tmp_path: Path) -> None:
     a, b, c = address(), address(), address()
     one = parse(text(a, b, ROUTE))

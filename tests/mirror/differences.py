@@ -103,13 +103,16 @@ def confederation(facts: Facts) -> bool:
     return False
 
 
-def no_destination(prefix: str) -> bool:
-    """Within 0.0.0.0/8 (but for the default route), 127.0.0.0/8 or 224.0.0.0/3, or multicast of IPv6."""
+def class_e(prefix: str) -> bool:
+    """Within 240.0.0.0/4."""
     network = ip_network(prefix)
-    if network.prefixlen == 0:
-        return False
-    first = network.network_address.packed[0]
-    return first in (0, 127) or first >= 224 if network.version == 4 else first == 255
+    return network.version == 4 and network.prefixlen >= 4 and network.network_address.packed[0] >= 240
+
+
+def zero_net(prefix: str) -> bool:
+    """Within 0.0.0.0/8, which the default route is not."""
+    network = ip_network(prefix)
+    return network.version == 4 and network.prefixlen > 0 and network.network_address.packed[0] == 0
 
 
 DIFFERENCES = (
@@ -241,12 +244,14 @@ DIFFERENCES = (
         "RFC 4271 section 6.3",
         "If a prefix in the NLRI field is semantically incorrect (e.g., an unexpected multicast IP address), an error "
         "SHOULD be logged locally, and the prefix SHOULD be ignored.",
-        "BIRD: pybgp leaves this to policy",
+        "both, of multicast and loopback; besides, pybgp ignores class E and BIRD 0.0.0.0/8",
         lambda facts, ours, theirs: (
             ours.answer is None
             and theirs.answer is None
-            and {item for item in ours.internal if not no_destination(item[0])} == set(theirs.internal)
-            and {item for item in ours.external if not no_destination(item[0])} == set(theirs.external)
+            and all(class_e(item[0]) for item in {*theirs.internal} - {*ours.internal})
+            and all(class_e(item[0]) for item in {*theirs.external} - {*ours.external})
+            and all(zero_net(item[0]) for item in {*ours.internal} - {*theirs.internal})
+            and all(zero_net(item[0]) for item in {*ours.external} - {*theirs.external})
         ),
     ),
 )
