@@ -10,6 +10,7 @@ from pybgp.events import PeerEvent
 from pybgp.explanation import Explanation, PathExplanation, Telling
 from pybgp.family import IPV4_UNICAST, IPV6_UNICAST, Afi, Family, Safi
 from pybgp.fsm.states import State
+from pybgp.groups import DEFAULT
 from pybgp.listing import ListedRoute
 from pybgp.messages import Notification, decode_message, encode_message
 from pybgp.messages.attributes.aggregator import AGGREGATOR
@@ -58,6 +59,7 @@ __all__ = [
     "ATOMIC_AGGREGATE",
     "CLUSTER_LIST",
     "COMMUNITIES",
+    "DEFAULT",
     "EXTENDED_COMMUNITIES",
     "IPV4_UNICAST",
     "IPV6_UNICAST",

@@ -17,6 +17,7 @@ from pybgp.dynamic import Range
 from pybgp.errors import ConfigurationError
 from pybgp.explanation import Explanation, explain
 from pybgp.family import Family
+from pybgp.groups import POLICIES, Groups
 from pybgp.listing import Filtering, ListedRoute, listing, what_is_asked
 from pybgp.listing import advertised as list_advertised
 from pybgp.messages.attributes.path_attributes import PathAttributes
@@ -122,6 +123,7 @@ class Speaker:
             jitter=random.random,
         )
         addresses = () if listen is None else (listen,) if isinstance(listen, str) else tuple(listen)
+        self._groups = Groups()
         self._shell = Shell(self._router, addresses, port)
 
     # life
@@ -150,27 +152,65 @@ class Speaker:
 
     # peers
 
+    def add_group(self, name: str, **settings: Any) -> None:
+        """Settings, and policies, that several peers share: fields of `PeerConfig`, `import_policy` and
+        `export_policy`. Raises ConfigurationError where the group is there already or a setting is unknown."""
+        self._groups.add(name, settings)
+
+    def change_group(self, name: str, **settings: Any) -> None:
+        """Change settings of a group (`DEFAULT` takes one out), and with it its peers, each as `change_peer` would:
+        what they have of their own stays. Raises ConfigurationError before anything is changed."""
+        changes = self._groups.changes(name, settings)
+        for address, fields in changes:
+            self._changed(self._peer(address), fields)
+        self._groups.set(name, settings)
+        for address, fields in changes:
+            self._change(self._peer(address), fields)
+
+    def remove_group(self, name: str) -> None:
+        """Raises ConfigurationError where peers are of it."""
+        self._groups.remove(name)
+
     def add_peer(
         self,
         address: str,
         *,
-        peer_as: int,
-        import_policy: Policy | None = None,
-        export_policy: Policy | None = None,
+        peer_as: int | None = None,
+        group: str = "",
         **settings: Any,
     ) -> PeerHandle:
-        """Add a neighbour and start its session. `settings` are the fields of `PeerConfig`.
+        """Add a neighbour and start its session. `settings` are the fields of `PeerConfig`, `import_policy` and
+        `export_policy`; those that it does not have of its own are its group's. A `group` that `add_group` has not
+        made is a name alone.
 
         Raises ConfigurationError: a wrong or unknown setting, or the address is a peer already.
         """
+        own = settings if peer_as is None else {"peer_as": peer_as, **settings}
+        settings = {**self._groups.settings(group), **own}
+        if "peer_as" not in settings:
+            raise ConfigurationError(f"peer_as: {address} has none, and neither has its group")
+        policies = {name: settings.pop(name, None) for name in POLICIES}
+        settings["group"] = group
         settings.setdefault("local_as", self.local_as)
         if settings["local_as"] != self.local_as:
             settings.setdefault("speaker_as", self.local_as)
         settings.setdefault("bgp_identifier", self.bgp_identifier)
-        config = _config(address=address, peer_as=peer_as, **settings)
-        self._router.add_peer(config, import_policy, export_policy, self._shell.now_if_running())
+        config = _config(address=address, **settings)
+        self._router.add_peer(config, **policies, now=self._shell.now_if_running())
+        self._groups.join(config.address, group, own)
         self._shell.secure()
         return PeerHandle(self, config.address)
+
+    def _changed(self, peer: Peer, fields: Mapping[str, Any]) -> PeerConfig:
+        """The settings of a peer with others among them. Raises ConfigurationError."""
+        current = {name: getattr(peer.config, name) for name in PeerConfig.names()}
+        return _config(**{**current, **{name: value for name, value in fields.items() if name not in POLICIES}})
+
+    def _change(self, peer: Peer, fields: Mapping[str, Any]) -> None:
+        policies = {name: fields.get(name, KEEP) for name in POLICIES}
+        config = self._changed(peer, fields)
+        self._router.change_peer(peer, config, **policies, now=self._shell.now_if_running())
+        self._shell.secure()
 
     def listen_for(
         self,
@@ -178,16 +218,19 @@ class Speaker:
         *,
         peer_as: int | Iterable[int] | None = None,
         maximum: int = 100,
-        import_policy: Policy | None = None,
-        export_policy: Policy | None = None,
+        group: str = "",
         **settings: Any,
     ) -> None:
         """Take peers that connect by themselves from a prefix: the AS of their OPEN must be `peer_as` (one, several,
         None: any), and at most `maximum` are there at the same time. They have these settings (fields of
-        `PeerConfig`) and policies, and are gone when their session has ended and none of their routes is kept
-        (graceful restart). A configured peer counts before a range, a longer range before a shorter one; `password`
-        is the TCP MD5 key of the whole prefix. Raises ConfigurationError.
+        `PeerConfig`, `import_policy` and `export_policy`), those of the `group` where there are none here, and are
+        gone when their session has ended and none of their routes is kept (graceful restart). A configured peer
+        counts before a range, a longer range before a shorter one; `password` is the TCP MD5 key of the whole prefix.
+        Raises ConfigurationError.
         """
+        settings = {**self._groups.settings(group), **settings, "group": group}
+        settings.pop("peer_as", None)
+        policies = {name: settings.pop(name, None) for name in POLICIES}
         settings.setdefault("local_as", self.local_as)
         if settings["local_as"] != self.local_as:
             settings.setdefault("speaker_as", self.local_as)
@@ -202,7 +245,7 @@ class Speaker:
             wanted = Prefix(prefix)
         except ValueError as error:
             raise ConfigurationError(f"listen_for: {error}") from None
-        self._router.ranges.add(Range(wanted, numbers, maximum, settings, import_policy, export_policy))
+        self._router.ranges.add(Range(wanted, numbers, maximum, settings, **policies))
         self._shell.secure()
 
     def stop_listening_for(self, prefix: str | Prefix) -> None:
@@ -217,16 +260,15 @@ class Speaker:
         from the next time that they are used; what the OPEN said or the connection needs ends the session
         (of this peer alone), which then comes back. Same errors as `add_peer`."""
         peer = self._peer(address)
-        policies = {name: fields.pop(name, KEEP) for name in ("import_policy", "export_policy")}
-        current = {name: getattr(peer.config, name) for name in PeerConfig.names()}
-        config = _config(**{**current, **fields})
-        self._router.change_peer(peer, config, **policies, now=self._shell.now_if_running())
-        self._shell.secure()
+        self._change(peer, fields)
+        self._groups.own(peer.address, fields)
         return PeerHandle(self, peer.address)
 
     def remove_peer(self, address: str) -> None:
         """End the session (Cease/Peer De-configured), withdraw what came from the peer, forget it."""
-        self._router.remove_peer(self._peer(address), self._shell.now_if_running())
+        peer = self._peer(address)
+        self._router.remove_peer(peer, self._shell.now_if_running())
+        self._groups.leave(peer.address)
         self._shell.secure()
 
     def peer(self, address: str) -> PeerHandle:

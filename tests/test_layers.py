@@ -27,6 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "jobs",
         "listing",
         "prefix_limit",
+        "groups",
         "dynamic",
         "tables",
     ),

@@ -86,19 +86,14 @@ def apply(
         speaker.stop_listening_for(str(prefix))
     for listen in steps.opened:
         try:
-            speaker.listen_for(
-                str(listen.prefix),
-                peer_as=listen.peer_as,
-                maximum=listen.maximum,
-                **listen.settings(),
-                **_policies(listen, settings.policies),
-            )
+            every: dict[str, Any] = {**listen.settings(), **_policies(listen, settings.policies)}
+            speaker.listen_for(str(listen.prefix), peer_as=listen.peer_as, maximum=listen.maximum, **every)
         except ConfigurationError as error:
             refused[str(listen.prefix)] = error
     for peer in steps.new:
-        every: dict[str, Any] = {**peer.settings(), **_policies(peer, settings.policies)}
+        wanted: dict[str, Any] = {**peer.settings(), **_policies(peer, settings.policies)}
         try:
-            speaker.add_peer(**every)
+            speaker.add_peer(**wanted)
         except ConfigurationError as error:
             refused[peer.config.address] = error
     return refused

@@ -20,7 +20,7 @@ from tests.rfc.marks import Mark
 from tests.rfc.mutants import Mutant, NoMutants, find, mutants, source_of
 
 PROOF = Path(__file__).parent / "proof.json"
-LONGEST = 60.0
+LONGEST = 15.0
 """Seconds that a test may take with broken code: one that hangs has noticed, too."""
 
 
