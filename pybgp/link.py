@@ -21,7 +21,7 @@ class LoopSide(Protocol):
 
 def security_of(peer: Peer) -> Security:
     config = peer.config
-    return Security(config.password, config.ttl_security, config.ttl)
+    return Security(config.password, config.ttl_security, config.ttl, config.interface)
 
 
 class Link:

@@ -258,9 +258,9 @@ class Door:
                 if why is not None:
                     return why
         try:
-            Security(None, config.ttl_security, config.ttl).apply_ttl(connection.socket)
+            Security(None, config.ttl_security, config.ttl, config.interface).apply_accepted(connection.socket)
         except OSError as error:
-            return f"TTL security could not be set: {words(error)}"
+            return f"the connection could not be protected: {words(error)}"
         return None
 
     def _turn_away(self, connection: Connection, *, speak: bool = True) -> None:

@@ -76,6 +76,14 @@ def set_md5_key(sock: socket.socket, address: str, password: str | None, prefix_
         raise OSError(error.errno, f"the kernel refused the TCP MD5 key: {error.strerror}") from None
 
 
+def bind_to_device(sock: socket.socket, interface: str) -> None:
+    """Send and receive by this interface alone; on an accepted connection what comes by another one is dropped."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode() + b"\0")
+    except OSError as error:
+        raise OSError(error.errno, f"cannot bind to interface {interface}: {error.strerror}") from None
+
+
 def set_ttl(sock: socket.socket, ttl: int) -> None:
     """The TTL or hop limit of everything that this socket sends."""
     if sock.family == socket.AF_INET6:

@@ -26,19 +26,23 @@ BACKLOG = 128
 
 @dataclass(frozen=True, slots=True)
 class Security:
-    """What protects a connection: the TCP MD5 password (never shown) and the TTL rules."""
+    """What protects a connection: the TCP MD5 password (never shown), the TTL rules, the interface it must use."""
 
     password: str | None = field(default=None, repr=False)
     ttl_security: int | None = None
     ttl: int | None = None
+    interface: str | None = None
 
     def apply(self, sock: socket.socket, address: str) -> None:
         """Before connecting. Raises OSError: without its protection a connection is not made."""
         if self.password is not None:
             tcp_options.set_md5_key(sock, address, self.password)
-        self.apply_ttl(sock)
+        self.apply_accepted(sock)
 
-    def apply_ttl(self, sock: socket.socket) -> None:
+    def apply_accepted(self, sock: socket.socket) -> None:
+        """To a connection that was accepted: its key was the listening socket's. Raises OSError."""
+        if self.interface is not None:
+            tcp_options.bind_to_device(sock, self.interface)
         if self.ttl_security is not None:
             tcp_options.set_ttl_security(sock, self.ttl_security)
         elif self.ttl is not None:

@@ -179,3 +179,28 @@ def test_the_as_of_an_open_however_it_is_cut() -> None:
     assert peer_as_of(octets) == settings().peer_as
     with pytest.raises(ProtocolError):
         peer_as_of(frame(2, b"\0\0\0\0"))
+
+
+async def test_a_key_for_the_whole_range() -> None:
+    """RFC 2385, with one key for a prefix of addresses: who does not sign with it does not get in."""
+    at, with_key, without, wrong = address(), address(), address(), address()
+    async with speaker(at, 1) as hub:
+        hub.listen_for(EVERYBODY, password="hunter2")
+        async with speaker(with_key, 2) as one, speaker(without, 3) as two, speaker(wrong, 4) as three:
+            connect(one, with_key, at, password="hunter2")
+            connect(two, without, at)
+            connect(three, wrong, at, password="hunter3")
+            await one.established(at, timeout=10)
+            await asyncio.sleep(0.5)  # long enough for either to have come, had it been let in
+            assert set(hub.peers()) == {with_key}
+            assert "hunter2" not in repr(hub.peers())
+
+
+async def test_the_key_goes_with_the_range() -> None:
+    at, comes = address(), address()
+    async with speaker(at, 1) as hub, speaker(comes, 2) as guest:
+        hub.listen_for(EVERYBODY, password="hunter2")
+        hub.stop_listening_for(EVERYBODY)
+        hub.listen_for(EVERYBODY)
+        connect(guest, comes, at)
+        await guest.established(at, timeout=10)

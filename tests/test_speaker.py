@@ -608,3 +608,26 @@ async def test_a_malformed_update_is_told_and_survived() -> None:
             assert isinstance(message, Update) or message is not None
         assert (message.code, message.subcode) == (1, 1)
         await neighbour.close()
+
+
+async def test_a_session_by_one_interface() -> None:
+    async with pair(interface="lo") as (a, _, b, _):
+        await a.established(timeout=10)
+        await b.established(timeout=10)
+
+
+async def test_an_interface_that_is_not_there_is_named() -> None:
+    async with pair({"interface": "nowhere9"}, {"passive": True}) as (a, _, _, b_at):
+        await until(lambda: "nowhere9" in a.peers()[b_at].last_error)
+        assert not a.peers()[b_at].established
+
+
+async def test_who_comes_by_another_interface_than_its_own_is_refused() -> None:
+    async with pair({"interface": "nowhere9", "passive": True}) as (a, _, b, _):
+        events = a.events()
+        async with asyncio.timeout(10):
+            async for event in events:
+                if event.kind == "refused":
+                    break
+        assert "nowhere9" in event.reason
+        assert not b.peers()[next(iter(b.peers()))].established
