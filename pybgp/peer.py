@@ -103,6 +103,7 @@ class Peer:
         self._started = False
         self._back_at: float | None = None  # when it starts by itself after too many prefixes
         self._addresses: dict[Session, str] = {}
+        self._accepted_at: dict[Session, float] = {}
         self._outdated = False
         self._fallen: DownReason | None = None  # the end of an accepted connection, to be followed up
         self._last: DownReason | None = None
@@ -235,17 +236,22 @@ class Peer:
             why = "the peer is administratively down"
         elif self.dialing.state is State.IDLE and self.current is None:
             why = f"held back after an error: {self.last_error}"
-        elif any(other.state is State.OPEN_CONFIRM for other in self.accepted):
+        elif any(other.state is State.OPEN_CONFIRM and not self._hangs(other, now) for other in self.accepted):
             why = "another connection is being set up"
         if why is not None:
             self._tell("refused", now, why)
             return None
         for other in list(self.accepted):  # an older one that has said nothing is perhaps a dead one
-            if other.state < State.OPEN_CONFIRM:
+            if other.state < State.OPEN_CONFIRM or self._hangs(other, now):
                 self._handle(other, other.stop(now, silent=True), now)
         session = self._new_session(incoming=True)
         self.accepted.append(session)
+        self._accepted_at[session] = now
         return session
+
+    def _hangs(self, session: Session, now: float) -> bool:
+        """Whether an accepted connection has stood in OpenConfirm too long to be in a newer one's way."""
+        return session.state is State.OPEN_CONFIRM and now - self._accepted_at[session] > self.config.connect_timeout
 
     def connected(self, session: Session, local_address: str, now: float) -> None:
         self._addresses[session] = local_address
@@ -422,6 +428,7 @@ class Peer:
             self.last_error = ended.text
         if session in self.accepted:
             self.accepted.remove(session)
+            self._accepted_at.pop(session, None)
             self._fallen = ended
         if self.current is None:
             if not plain:

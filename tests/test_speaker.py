@@ -15,6 +15,7 @@ from pybgp import (
     ConfigurationError,
     Notification,
     PathAttributes,
+    PeerConfig,
     PeerEvent,
     Prefix,
     SessionClosed,
@@ -22,7 +23,8 @@ from pybgp import (
     State,
     Step,
 )
-from pybgp.messages import Update
+from pybgp.fsm.negotiation import make_open
+from pybgp.messages import Keepalive, Update
 from pybgp.messages.update_writer import encode_reach, encode_unreach
 from tests.loopback import LIMIT, Neighbour, address, connect, nothing_left, pair, speaker, until
 
@@ -631,3 +633,18 @@ async def test_who_comes_by_another_interface_than_its_own_is_refused() -> None:
                     break
         assert "nowhere9" in event.reason
         assert not b.peers()[next(iter(b.peers()))].established
+
+
+async def test_a_connection_that_hangs_before_its_keepalive_gives_way_to_a_newer_one() -> None:
+    at, comes = address(), address()
+    async with speaker(at, 1) as one:
+        one.add_peer(comes, peer_as=64512, passive=True, connect_timeout=0.3)
+        hanging = await Neighbour.to(at, comes)
+        hanging.send(make_open(PeerConfig(address=at, peer_as=64512, local_as=64512, bgp_identifier=9)))
+        assert await hanging.receive() is not None
+        assert isinstance(await hanging.receive(), Keepalive)  # it is in OpenConfirm now, and hears no answer
+        await asyncio.sleep(0.4)
+        async with speaker(comes, 2) as other:
+            connect(other, comes, at)
+            await other.established(at, timeout=10)
+        await hanging.close()
