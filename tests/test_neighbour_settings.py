@@ -141,6 +141,7 @@ def test_or_with_their_own_as_allowed() -> None:
 
 @pytest.mark.rfc("7947", "2.2.1", "pybgp.rib.export:Export._before", "NEXT_HOP untouched")
 @pytest.mark.rfc("7947", "2.2.3", "pybgp.rib.export:Export._before", "MULTI_EXIT_DISC untouched")
+@pytest.mark.rfc("7947", "2.1", "pybgp.rib.as_numbers:AsNumbers.outgoing", "UPDATEs of a client go on as they came")
 def test_a_route_server_leaves_next_hop_and_med_alone() -> None:
     """RFC 7947 section 2.2."""
     net = Net()
@@ -226,6 +227,9 @@ def test_what_is_about_to_go_is_the_last_choice() -> None:
 
 
 @pytest.mark.rfc("7999", "3.2", "pybgp.rib.eligibility:Eligibility.accepted", "it stays in the AS")
+@pytest.mark.rfc(
+    "7999", "2", "pybgp.rib.eligibility:Eligibility.accepted", "the community is known and stays with the route"
+)
 def test_a_blackhole_stays_in_the_as() -> None:
     """RFC 7999 section 3.2."""
     net = Net()

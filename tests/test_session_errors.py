@@ -71,6 +71,8 @@ CASES = [
 
 
 @pytest.mark.parametrize(("state", "what", "data", "answer"), CASES, ids=[f"{c[0]}: {c[1]}" for c in CASES])
+@pytest.mark.rfc("4271", "6.6", "pybgp.fsm.rules:notify_unexpected", "a message that does not belong there")
+@pytest.mark.rfc("4271", "6.4", "pybgp.fsm.rules:notify_error", "errors are answered, and a NOTIFICATION never is")
 def test_an_error_is_answered_exactly(state: State, what: str, data: bytes, answer: tuple[int, int, str]) -> None:
     one = One().in_state(state)
     happenings = one.receive(data)

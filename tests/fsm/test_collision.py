@@ -70,6 +70,7 @@ SIDES = ("a", "b")
 @pytest.mark.rfc(
     "4271", "6.8", "pybgp.fsm.collision:collision_loser", "of two crossing connections the right one stays"
 )
+@pytest.mark.rfc("6286", "2.3", "pybgp.fsm.collision:collision_loser", "equal identifiers: the higher AS")
 def test_two_crossing_connections_leave_one_and_the_right_one(
     order: list[tuple[str, str]], data: st.DataObject
 ) -> None:

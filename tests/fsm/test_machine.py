@@ -257,6 +257,7 @@ def test_graceful_is_only_a_connection_that_went_away_without_a_word(kind: Event
     ],
 )
 @pytest.mark.rfc("8538", "4", "pybgp.fsm.ending:_graceful", "only a Hard Reset is final")
+@pytest.mark.rfc("8538", "3.1", "pybgp.fsm.ending:_graceful", "Hard Reset is final")
 def test_with_the_n_bit_only_a_hard_reset_is_final(kind: EventKind, carried: dict[str, object], graceful: bool) -> None:
     """RFC 8538 section 4."""
     bench = bench_in(State.ESTABLISHED, settings(graceful_notification=True))

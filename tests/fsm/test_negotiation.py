@@ -162,6 +162,7 @@ GOOD = Open(64512, 90, 0x0A000002, (Multiprotocol(IPV4_UNICAST), FourOctetAS(645
 )
 @pytest.mark.rfc("4271", "6.2", "pybgp.fsm.negotiation:_check", "version, AS, identifier and hold time")
 @pytest.mark.rfc("6286", "2.2", "pybgp.fsm.negotiation:_check", "zero, and ours from an internal peer")
+@pytest.mark.rfc("4271", "7", "pybgp.fsm.negotiation:_check", "another version is refused with ours")
 def test_what_cannot_be_is_answered(theirs: Open, code: tuple[int, int], data: str) -> None:
     config = settings()
     with pytest.raises(OpenMessageError) as caught:

@@ -95,6 +95,10 @@ VECTORS: list[tuple[Attribute[Any], CodecContext, str, object, object]] = [
 
 
 @pytest.mark.parametrize(("row", "context", "octets", "value", "as_json"), VECTORS)
+@pytest.mark.rfc("4271", "5.1.1", "pybgp.messages.attributes.origin:_decode", "the three values")
+@pytest.mark.rfc("4271", "5.1.7", "pybgp.messages.attributes.aggregator:decode_aggregator", "AS and address")
+@pytest.mark.rfc("4360", "2", "pybgp.messages.attributes.extended_communities:_decode", "eight octets each")
+@pytest.mark.rfc("8092", "3", "pybgp.messages.attributes.large_communities:_decode", "twelve octets each")
 def test_vector(row: Attribute[Any], context: CodecContext, octets: str, value: object, as_json: object) -> None:
     raw = bytes.fromhex(octets)
     assert row.decode(raw, context) == value

@@ -52,6 +52,13 @@ FIRST = {
 
 
 @pytest.mark.parametrize(("capability", "digits"), FIRST.items(), ids=lambda value: str(value)[:30])
+@pytest.mark.rfc("9234", "4.1", "pybgp.messages.capabilities.role:Role.encode", "octets of the capability")
+@pytest.mark.rfc(
+    "9494",
+    "3.1",
+    "pybgp.messages.capabilities.long_lived_graceful_restart:LongLivedGracefulRestart.encode",
+    "octets of the capability",
+)
 def test_octets(capability: Capability, digits: str) -> None:
     octets = bytes.fromhex(digits)
     assert encode_capabilities([capability]) == octets

@@ -125,6 +125,7 @@ def test_any_octets_are_an_open_or_a_protocol_error(octets: bytes) -> None:
     ],
 )
 @pytest.mark.rfc("4271", "6.2", "pybgp.messages.open:decode_open", "code, subcode and data for each wrong OPEN")
+@pytest.mark.rfc("6286", "2.1", "pybgp.messages.open:decode_open", "any number but zero")
 def test_what_is_wrong_and_what_is_sent_for_it(octets: bytes, error: type[ProtocolError], data: bytes) -> None:
     with pytest.raises(error) as caught:
         decode_open(octets)

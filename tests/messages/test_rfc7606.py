@@ -65,6 +65,10 @@ from tests.rfc7606_table import (
 @pytest.mark.rfc("7606", "7.11", "pybgp.messages.attributes.codec:_recognized", "MP_REACH_NLRI")
 @pytest.mark.rfc("7606", "7.12", "pybgp.messages.attributes.codec:_recognized", "MP_UNREACH_NLRI")
 @pytest.mark.rfc("7606", "7.14", "pybgp.messages.attributes.codec:_recognized", "EXTENDED COMMUNITIES")
+@pytest.mark.rfc("7606", "7.3", "pybgp.messages.attributes.next_hop:_check", "no address of a host")
+@pytest.mark.rfc("7606", "7.15", "pybgp.messages.attributes.codec:_recognized", "a length that is no multiple of 20")
+@pytest.mark.rfc("8092", "6", "pybgp.messages.attributes.codec:_recognized", "a length that is no multiple of 12")
+@pytest.mark.rfc("4271", "5.1.6", "pybgp.messages.attributes.codec:_recognized", "it has no value")
 def test_attribute(case: Case, internal: bool) -> None:
     context = replace(IBGP, internal=internal, four_octet_as=not case.old)
     outcome, error = case.ibgp if internal else case.ebgp

@@ -16,6 +16,9 @@ networks = st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 32)).map(
 
 @settings(max_examples=100, deadline=None)
 @given(st.binary(min_size=4, max_size=4) | st.binary(min_size=16, max_size=16))
+@pytest.mark.rfc(
+    "4271", "9.1.4", "pybgp.rib.lookup:covering", "overlapping routes are all kept, and the longest is found"
+)
 def test_covering_is_every_prefix_of_the_address(address: bytes) -> None:
     bits = 8 * len(address)
     keys = list(covering(address))
