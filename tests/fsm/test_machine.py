@@ -8,8 +8,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from pybgp.fsm.actions import CloseTransport, Down, DownReason, OpenTransport, Send, Start, Up
+from pybgp.fsm.attributes import SessionAttributes
 from pybgp.fsm.backoff import Backoff
-from pybgp.fsm.events import EventKind
+from pybgp.fsm.events import Event, EventKind
+from pybgp.fsm.negotiation import make_open
+from pybgp.fsm.rules import drop
 from pybgp.fsm.states import TIMERS_OF, State, Timer
 from pybgp.messages import Keepalive, Notification
 from tests.fsm.making import Bench, bench_in, settings
@@ -309,3 +312,11 @@ def test_pauses_double_with_jitter_and_start_anew() -> None:
     backoff.next(now + 80)
     backoff.forget()
     assert backoff.next(now + 81) == 0.75
+
+
+def test_without_a_connection_there_is_none_to_drop() -> None:
+    alone = SessionAttributes(settings(), make_open(settings()), lambda: 1.0)
+    assert drop(alone, Event(EventKind.CONNECT_RETRY_TIMER_EXPIRES)) == ()
+    alone.transport = True
+    assert [type(action) for action in drop(alone, Event(EventKind.CONNECT_RETRY_TIMER_EXPIRES))] == [CloseTransport]
+    assert not alone.transport

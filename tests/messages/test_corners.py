@@ -9,11 +9,12 @@ import pytest
 from pybgp.errors import BadMessageType
 from pybgp.family import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.messages import MESSAGES, by_type, decode_message
-from pybgp.messages.attributes import ATTRIBUTES, by_code
+from pybgp.messages.attributes import ATTRIBUTES, by_code, quick
 from pybgp.messages.attributes.aggregator import AGGREGATOR, Aggregator
-from pybgp.messages.attributes.as4 import AS4_AGGREGATOR, split
+from pybgp.messages.attributes.as4 import AS4_AGGREGATOR, _merge_paths, split
 from pybgp.messages.attributes.as_path import AsPath
 from pybgp.messages.attributes.atomic_aggregate import ATOMIC_AGGREGATE
+from pybgp.messages.attributes.med import MED
 from pybgp.messages.attributes.next_hop import NEXT_HOP
 from pybgp.messages.attributes.path_attributes import AttributePool, PathAttributes
 from pybgp.messages.capabilities import CAPABILITIES
@@ -104,3 +105,31 @@ def test_a_wide_aggregator_goes_to_an_old_speaker_in_two_parts() -> None:
     octets = attributes.encoded(four_octet_as=False, classic=True)
     assert bytes.fromhex("c007065ba0c0000207") in octets
     assert bytes.fromhex("c0120800011170c0000207") in octets
+
+
+def test_attributes_are_equal_to_attributes_alone() -> None:
+    made = PathAttributes.build(as_path=[65001])
+    assert made.__eq__(made) is True
+    assert made.__eq__("ORIGIN") is NotImplemented
+    assert repr(made) == "PathAttributes(origin='igp', as_path='65001')"
+
+
+def test_octets_of_another_length_than_the_row_has_are_refused() -> None:
+    """A row whose encoder does not keep its own length is no way to make a malformed attribute."""
+    row = replace(MED, encode=lambda _value, _context: b"\0")
+    with pytest.raises(ValueError, match="has 4 octets, not 1"):
+        PathAttributes.build().with_(row, 5)
+
+
+def test_a_row_that_only_its_check_can_judge_goes_the_exact_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = replace(MED, length=None, pattern=None, check=lambda _value, _context: None)
+    monkeypatch.setattr(quick, "ATTRIBUTES", tuple(odd if row is MED else row for row in quick.ATTRIBUTES))
+    with_it = b"\x40\x01\x01\x00\x40\x02\x00\x40\x03\x04\xc0\x00\x02\x01\x80\x04\x04\x00\x00\x00\x05"
+    without = with_it[:14]
+    found = quick._expression(internal=False)
+    assert found.fullmatch(without)
+    assert not found.fullmatch(with_it)
+
+
+def test_an_as4_path_without_length_leaves_the_whole_path_in_front() -> None:
+    assert str(_merge_paths(AsPath.of("65001 65002"), AsPath.of("(64512)"))) == "65001 65002 (64512)"
