@@ -8,12 +8,12 @@ What the shell must do is left in `Surroundings.effects`, in order; peers to loo
 from __future__ import annotations
 
 import traceback
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
 from pybgp.config import PeerConfig
+from pybgp.connections import Connections
 from pybgp.dynamic import Range
 from pybgp.errors import (
     AdministrativeReset,
@@ -28,7 +28,6 @@ from pybgp.events import EventKind, PeerEvent
 from pybgp.exchanges import Exchanges
 from pybgp.family import Family
 from pybgp.fsm.actions import CloseTransport, Down, DownReason, OpenTransport, Received, Refresh, Up
-from pybgp.fsm.collision import Side, collision_loser
 from pybgp.fsm.events import Event
 from pybgp.fsm.events import EventKind as Fsm
 from pybgp.fsm.negotiation import Negotiated
@@ -60,8 +59,6 @@ class Close:
 
 
 Effect = Connect | Close | PeerEvent
-
-OFFENCES_KEPT = 8
 
 
 class Surroundings(Protocol):
@@ -95,19 +92,15 @@ class Peer:
         self.last_error = ""
         self.since = 0.0
         self.established_count = 0
-        self.accepted: list[Session] = []
-        self._offences: deque[Offence] = deque(maxlen=OFFENCES_KEPT)  # of sessions that are no more
         self._router = router
         self._import = import_
         self._export = export
         self._started = False
         self._back_at: float | None = None  # when it starts by itself after too many prefixes
-        self._addresses: dict[Session, str] = {}
-        self._accepted_at: dict[Session, float] = {}
         self._outdated = False
         self._fallen: DownReason | None = None  # the end of an accepted connection, to be followed up
         self._last: DownReason | None = None
-        self.dialing = self._new_session(incoming=False)
+        self.connections = Connections(self._new_session(incoming=False))
         self.exchanges = self._make_exchanges()
 
     @property
@@ -117,17 +110,16 @@ class Peer:
     @property
     def state(self) -> State:
         """Of the session that has come farthest."""
-        return max(session.state for session in self.sessions)
+        return self.connections.state
 
     @property
     def sessions(self) -> tuple[Session, ...]:
-        return (self.dialing, *self.accepted)
+        return self.connections.sessions
 
     @property
     def offences(self) -> tuple[Offence, ...]:
         """The last wrong messages of the neighbour, oldest first, of whatever session."""
-        found = [*self._offences, *(one for session in self.sessions for one in session.offences)]
-        return tuple(sorted(found, key=lambda one: one.now)[-OFFENCES_KEPT:])
+        return self.connections.offences
 
     @property
     def initial_table_received(self) -> bool:
@@ -141,7 +133,7 @@ class Peer:
     @property
     def departed(self) -> bool:
         """Whether it came by itself, and nothing is left of it: no connection, and no routes that are kept."""
-        gone = self.current is None and not self.accepted and not self.exchanges.stale
+        gone = self.current is None and not self.connections.accepted and not self.exchanges.stale
         return self.dynamic is not None and gone and self._back_at is None
 
     @property
@@ -158,7 +150,8 @@ class Peer:
         self._started = True
         self._back_at = None
         self.since = now
-        self._handle(self.dialing, self.dialing.start(now), now)
+        dialing = self.connections.dialing
+        self._handle(dialing, dialing.start(now), now)
 
     def stop(self, now: float, cease: ProtocolError, *, silent: bool = False) -> None:
         """End everything. With `silent` the connections just close, and the peer may keep our routes."""
@@ -183,7 +176,7 @@ class Peer:
             self.config = config
             self.exchanges.flush()
             self.exchanges = self._make_exchanges()
-            self.dialing = self._new_session(incoming=False)
+            self.connections.dialing = self._new_session(incoming=False)
             self._outdated = False
         elif reset:
             self.stop(now, OtherConfigurationChange())
@@ -231,30 +224,25 @@ class Peer:
 
     def accept(self, now: float) -> Session | None:
         """The peer has connected to us; None when it may not now (an event says why)."""
+        connections, patience = self.connections, self.config.connect_timeout
         why = None
         if not self._started:
             why = "the peer is administratively down"
-        elif self.dialing.state is State.IDLE and self.current is None:
+        elif connections.dialing.state is State.IDLE and self.current is None:
             why = f"held back after an error: {self.last_error}"
-        elif any(other.state is State.OPEN_CONFIRM and not self._hangs(other, now) for other in self.accepted):
+        elif connections.busy(now, patience):
             why = "another connection is being set up"
         if why is not None:
             self._tell("refused", now, why)
             return None
-        for other in list(self.accepted):  # an older one that has said nothing is perhaps a dead one
-            if other.state < State.OPEN_CONFIRM or self._hangs(other, now):
-                self._handle(other, other.stop(now, silent=True), now)
+        for other in connections.superseded(now, patience):
+            self._handle(other, other.stop(now, silent=True), now)
         session = self._new_session(incoming=True)
-        self.accepted.append(session)
-        self._accepted_at[session] = now
+        connections.accept(session, now)
         return session
 
-    def _hangs(self, session: Session, now: float) -> bool:
-        """Whether an accepted connection has stood in OpenConfirm too long to be in a newer one's way."""
-        return session.state is State.OPEN_CONFIRM and now - self._accepted_at[session] > self.config.connect_timeout
-
     def connected(self, session: Session, local_address: str, now: float) -> None:
-        self._addresses[session] = local_address
+        self.connections.connected(session, local_address)
         self._handle(session, session.connected(now), now)
 
     def connect_failed(self, session: Session, reason: str, now: float) -> None:
@@ -355,27 +343,15 @@ class Peer:
 
     def _collide(self, session: Session, identifier: int, now: float) -> None:
         """An OPEN has arrived: is there another connection, and which of the two stays?"""
-        for other in self.sessions:
-            if other is session or other.state < State.OPEN_SENT:
-                continue
+        for other in self.connections.rivals(session):
             if other.state is State.ESTABLISHED and self._outlived(other, now):
                 # RFC 4724 section 5: the peer has restarted, and TCP did not tell us.
                 self._handle(other, other.closed(now, "the peer has opened a new connection"), now)
                 continue
-            mine = session is self.dialing
-            loser = collision_loser(
-                local_id=self.config.bgp_identifier,
-                peer_id=identifier,
-                local_as=self.config.local_as,
-                peer_as=self.config.peer_as,
-                outgoing=session.state if mine else other.state,
-                incoming=other.state if mine else session.state,
-            )
-            if loser is None:
-                continue
-            loses = session if (loser is Side.OUTGOING) is mine else other
-            self._handle(loses, loses.stop(now, ConnectionCollisionResolution()), now)
-            if loses is session:
+            loser = self.connections.loser(session, other, self.config, identifier)
+            if loser is not None:
+                self._handle(loser, loser.stop(now, ConnectionCollisionResolution()), now)
+            if loser is session:
                 return
 
     def _outlived(self, session: Session, now: float) -> bool:
@@ -393,7 +369,7 @@ class Peer:
         self.since = now
         self.attempted = True
         self.established_count += 1
-        self.local_address = self._addresses.get(session, "")
+        self.local_address = self.connections.local_address(session)
         self._tell("up", now)
         octets = pack_address(self.local_address) if self.local_address else b""
         self.exchanges.up(agreed, octets, now, deferring=self._router.restarting)
@@ -418,17 +394,12 @@ class Peer:
 
     def _ended(self, session: Session, ended: DownReason, now: float) -> None:
         """A connection, or an attempt at one, has come to its end. (`Down` follows, if it was established.)"""
-        self._addresses.pop(session, None)
-        self._offences.extend(session.offences)
-        session.offences.clear()
         self._last = ended
         crossed = ended.notification is not None and ended.notification.error == ConnectionCollisionResolution()
         plain = ended.administrative or crossed
         if not plain:
             self.last_error = ended.text
-        if session in self.accepted:
-            self.accepted.remove(session)
-            self._accepted_at.pop(session, None)
+        if self.connections.ended(session):
             self._fallen = ended
         if self.current is None:
             if not plain:
@@ -440,10 +411,10 @@ class Peer:
     def _rest(self, now: float) -> None:
         """What the dialing session is to do while another one is established, and after it; new settings
         are taken up while it sleeps."""
-        dialing = self.dialing
+        dialing = self.connections.dialing
         fallen, self._fallen = self._fallen, None
         if self.current is None:
-            if not self._started or self.accepted:
+            if not self._started or self.connections.accepted:
                 return
             if self._outdated and self._last is not None:
                 self._renew(now, self._last)
@@ -469,9 +440,8 @@ class Peer:
         self._outdated = False
         for session in self.sessions:
             self._handle(session, session.stop(now, silent=True), now)
-        self.dialing = self._new_session(incoming=False)
-        go_on = self.dialing.start(now) if after is None else self.dialing.resume(now, after)
-        self._handle(self.dialing, go_on, now)
+        dialing = self.connections.dialing = self._new_session(incoming=False)
+        self._handle(dialing, dialing.start(now) if after is None else dialing.resume(now, after), now)
 
     def _make_exchanges(self) -> Exchanges:
         return Exchanges(

@@ -18,6 +18,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("policy", "session", "happenings"),
     (
         "peer",
+        "connections",
         "router",
         "events",
         "exchange",

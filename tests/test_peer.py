@@ -58,8 +58,8 @@ def test_the_connection_of_the_higher_identifier_stays() -> None:
     net = Net()
     a, b = pair(net)
     net.run(1)
-    assert b.peer(a).current is b.peer(a).dialing
-    assert a.peer(b).current is a.peer(b).accepted[0]
+    assert b.peer(a).current is b.peer(a).connections.dialing
+    assert a.peer(b).current is a.peer(b).connections.accepted[0]
     assert not a.told("down")
     assert not b.told("failed")
     assert a.peer(b).last_error == ""
@@ -79,7 +79,7 @@ def test_equal_identifiers_are_told_apart_by_the_as() -> None:
     )
     net.run(1)
     assert established(a.peer(b), b.peer(a))
-    assert b.peer(a).current is b.peer(a).dialing
+    assert b.peer(a).current is b.peer(a).connections.dialing
 
 
 def _config(node: Node, other: Node) -> Any:
@@ -98,7 +98,7 @@ def test_a_passive_peer_waits() -> None:
     b.router.change_peer(b.peer(a), config, now=net.now)
     net.run(1)
     assert established(a.peer(b), b.peer(a))
-    assert a.peer(b).current is a.peer(b).accepted[0]
+    assert a.peer(b).current is a.peer(b).connections.accepted[0]
 
 
 def test_a_connection_that_says_nothing_gives_way_to_a_newer_one() -> None:
@@ -110,7 +110,7 @@ def test_a_connection_that_says_nothing_gives_way_to_a_newer_one() -> None:
     peer.connected(first, A, net.now)
     second = peer.accept(net.now)
     assert second is not None
-    assert peer.accepted == [second]
+    assert peer.connections.accepted == [second]
     assert first.finished
 
 
