@@ -78,6 +78,7 @@ _SWITCHES: Final = (
     "graceful_shutdown",
     "honor_graceful_shutdown",
     "blackhole",
+    "long_lived_partial",
 )
 _TEXTS: Final = ("hostname", "password", "software_version", "interface", "description", "group")
 _CHOICES: Final = {
@@ -165,6 +166,7 @@ class PeerConfig:
     add_path_send: tuple[Family, ...] = ()
     add_path_send_limit: int = 0  # the best so many paths of a prefix; 0: all
     long_lived_stale_time: int | None = None  # RFC 9494; None: no such capability
+    long_lived_partial: bool = False  # an internal peer without it is told what is stale for long, too (4.6)
     hostname: str | None = None
     software_version: str | None = None  # capability 75
 
@@ -294,6 +296,8 @@ class PeerConfig:
             raise _bad("next_hop_unchanged", True, "contradicts next_hop_self")
         if self.long_lived_stale_time is not None and not self.graceful_restart:
             raise _bad("long_lived_stale_time", self.long_lived_stale_time, "needs graceful_restart (RFC 9494)")
+        if self.long_lived_partial and not self.internal:
+            raise _bad("long_lived_partial", True, "needs an internal peer (RFC 9494 section 4.6)")
 
     @classmethod
     def names(cls) -> frozenset[str]:

@@ -14,7 +14,7 @@ from pybgp.events import EventKind
 from pybgp.exchange import BEGIN_OF_RIB, END_OF_RIB, Exchange
 from pybgp.family import Family
 from pybgp.fsm.negotiation import Negotiated
-from pybgp.graceful_restart import Helper, LongLived
+from pybgp.graceful_restart import STALE_REFRESH_TIME, FamilyClock, Helper
 from pybgp.messages import RouteRefresh, Update
 from pybgp.messages.update import Reach
 from pybgp.prefix import NLRI, format_nlri, pack_address
@@ -43,7 +43,7 @@ SETTINGS_IN: Final = frozenset(
 SETTINGS_OUT: Final = frozenset(
     (
         *("as_override", "graceful_shutdown", "local_as_replace", "next_hop_self", "next_hop_unchanged"),
-        *("max_prefixes_out", "remove_private_as"),
+        *("long_lived_partial", "max_prefixes_out", "remove_private_as"),
     )
 )
 """A change of these tells the peer what is otherwise now."""
@@ -64,7 +64,8 @@ class Exchanges(Mapping[Family, Exchange]):
         changed: Callable[[float], None],
     ) -> None:
         self.helper = Helper()
-        self.long_lived = LongLived()
+        self.long_lived = FamilyClock()  # until when the stale routes of which families may stay, least preferred
+        self.refreshing = FamilyClock()  # until when a peer may take to end the refresh that it has begun
         self._stale_times: dict[Family, int] = {}  # of the session that was lost, RFC 9494
         self.config = config
         self.over: tuple[Family, PrefixLimit, str] | None = None  # a limit that ends the session
@@ -147,6 +148,7 @@ class Exchanges(Mapping[Family, Exchange]):
         self._stale_times = {} if long is None else {family: long.stale_time(family) for family in self}
         for family, exchange in self.items():
             self.long_lived.done(family)
+            self.refreshing.done(family)
             exchange.down(keep=family in kept or bool(self._stale_times.get(family)))
             if exchange.stale:
                 self._tell("stale", now, "the peer's routes stay while it restarts", family)
@@ -171,11 +173,15 @@ class Exchanges(Mapping[Family, Exchange]):
         for family in self.long_lived.over(now):
             self.long_lived.done(family)
             self._sweep("the long-lived stale time is over (RFC 9494)", now, [family])
+        for family in self.refreshing.over(now):
+            self._end_refresh(family)
+            text = f"the peer began a refresh and did not end it within {STALE_REFRESH_TIME:g} s (RFC 7313)"
+            self._tell("flushed", now, text, family)
 
     @property
     def deadline(self) -> float | None:
         """When `handle_timer` is to be called."""
-        times = (self.helper.deadline, self.long_lived.deadline)
+        times = (self.helper.deadline, self.long_lived.deadline, self.refreshing.deadline)
         return min((one for one in times if one is not None), default=None)
 
     def give_up(self, why: str, now: float) -> None:
@@ -278,8 +284,9 @@ class Exchanges(Mapping[Family, Exchange]):
             exchange.refresh(enhanced=self._enhanced_refresh)
         elif self._enhanced_refresh and message.subtype == BEGIN_OF_RIB:
             exchange.begin_refresh()
+            self.refreshing.begin(message.family, STALE_REFRESH_TIME, now)
         elif self._enhanced_refresh and message.subtype == END_OF_RIB:
-            exchange.end_refresh()
+            self._end_refresh(message.family)
 
     # what we say
 
@@ -309,6 +316,10 @@ class Exchanges(Mapping[Family, Exchange]):
 
     # inside
 
+    def _end_refresh(self, family: Family) -> None:
+        self.refreshing.done(family)
+        self._by_family[family].end_refresh()
+
     def _end_of_rib(self, family: Family, now: float) -> None:
         exchange = self._by_family[family]
         if not exchange.established:
@@ -331,6 +342,7 @@ class Exchanges(Mapping[Family, Exchange]):
             extended_next_hop=exchange.family in agreed.context.extended_next_hop,
             next_hop_unchanged=self.config.next_hop_unchanged,
             long_lived=agreed.long_lived is not None,
+            long_lived_partial=self.config.long_lived_partial,
             numbers=AsNumbers.of(self.config),
             graceful_shutdown=self.config.graceful_shutdown,
         )

@@ -14,6 +14,8 @@ from pybgp.fsm.negotiation import Negotiated
 
 STALE_PATH_TIME = 360.0
 """Seconds that a peer which came back may take to send End-of-RIB."""
+STALE_REFRESH_TIME = 360.0
+"""Seconds that a peer may take from the beginning of an enhanced route refresh to its end (RFC 7313 section 4)."""
 SETTLE_TIME = 5.0
 """Seconds after a restart for first connections; peers that take longer are not waited for."""
 
@@ -43,8 +45,8 @@ class Helper:
         self.deadline = None
 
 
-class LongLived:
-    """Until when the stale routes of which families may stay, least preferred (RFC 9494 section 4.2)."""
+class FamilyClock:
+    """Until when the stale routes of which families may stay (RFC 9494 section 4.2, RFC 7313 section 4)."""
 
     __slots__ = ("_deadlines",)
 
@@ -52,8 +54,7 @@ class LongLived:
         self._deadlines: dict[Family, float] = {}
 
     def begin(self, family: Family, stale_time: float, now: float) -> None:
-        """The restart time is over, and the peer has not come back. The time goes on when it does: until it has
-        sent End-of-RIB."""
+        """They may stay `stale_time` seconds from now, unless `done` comes first."""
         self._deadlines[family] = now + stale_time
 
     def done(self, family: Family) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from pybgp.family import IPV4_UNICAST
-from pybgp.messages.attributes.communities import LLGR_STALE, NO_LLGR
+from pybgp.messages.attributes.communities import LLGR_STALE, NO_EXPORT, NO_LLGR
 from tests.network import Net, Node
 
 KEPT, REFUSED, SHARED = "10.65.1.0/24", "10.65.2.0/24", "10.65.3.0/24"
@@ -44,7 +45,7 @@ def stale(node: Node, prefix: str) -> bool:
     return LLGR_STALE in node.path(prefix).communities
 
 
-@pytest.mark.rfc("9494", "4.2", "pybgp.graceful_restart:LongLived.begin", "routes stay for the long-lived stale time")
+@pytest.mark.rfc("9494", "4.2", "pybgp.graceful_restart:FamilyClock.begin", "routes stay for the long-lived stale time")
 @pytest.mark.rfc("9494", "3.2", "pybgp.rib.adj_rib_in:AdjRibIn._make", "what stays carries LLGR_STALE")
 @pytest.mark.rfc("9494", "3.3", "pybgp.rib.adj_rib_in:AdjRibIn._make", "NO_LLGR does not stay")
 def test_routes_stay_as_the_last_choice_and_then_go() -> None:
@@ -74,6 +75,22 @@ def test_only_who_knows_of_it_is_told() -> None:
     scene.net.run(100)
     assert stale(scene.knows, KEPT)
     assert KEPT not in scene.plain.table()
+
+
+@pytest.mark.rfc("9494", "4.6", "pybgp.rib.export:Export._after", "who does not know of it gets it as the last choice")
+def test_an_internal_peer_that_does_not_know_of_it_may_be_told() -> None:
+    scene = Scene()
+    scene.vanish()
+    scene.net.run(100)
+    assert KEPT not in scene.plain.table()
+    peer = scene.hub.peer(scene.plain)
+    scene.hub.router.change_peer(peer, replace(peer.config, long_lived_partial=True), now=scene.net.now)
+    scene.net.run(1)
+    assert stale(scene.plain, KEPT)
+    told = scene.plain.path(KEPT)
+    assert (told.local_pref, NO_EXPORT in told.communities) == (0, True)
+    known = scene.knows.path(KEPT)
+    assert (known.local_pref, NO_EXPORT in known.communities) == (100, False)
 
 
 def test_the_peer_comes_back_and_all_is_as_before() -> None:

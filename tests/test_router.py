@@ -9,13 +9,16 @@ from typing import Any
 import pytest
 
 from pybgp.errors import ConfigurationError, SessionClosed
+from pybgp.exchange import BEGIN_OF_RIB
 from pybgp.family import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.fsm.states import State
+from pybgp.graceful_restart import STALE_REFRESH_TIME
 from pybgp.messages import RouteRefresh
 from pybgp.policy import accept_all, per_path, reject_all
 from pybgp.prefix import parse_nlri
 from pybgp.rib.route import Route
 from tests.network import Net, Node
+from tests.wire import KEEPALIVE
 
 A, B, C, D = "10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"
 
@@ -251,6 +254,29 @@ def test_route_refresh_sends_everything_again() -> None:
         assert len(b.table()) == 20
         assert (rib_in.source.generation > generation) is enhanced
         assert all(not path.stale for part in rib_in.routes() for _, path in part)
+
+
+@pytest.mark.rfc("7313", "4", "pybgp.exchanges:Exchanges.refresh", "a refresh that never ends removes what is stale")
+def test_a_refresh_that_the_peer_never_ends_does_not_keep_stale_routes() -> None:
+    net = Net()
+    a, b = pair(net)
+    a.announce("10.65.0.1/32", "10.65.0.2/32")
+    net.run(5)
+    out = a.peer(b).exchanges[IPV4_UNICAST].adj_rib_out
+    assert out is not None
+    out.sent.pop(parse_nlri("10.65.0.2/32")[1])  # as if a withdrawal had been lost
+    exchange = a.peer(b).exchanges[IPV4_UNICAST]
+    marker = exchange._marker
+    exchange._marker = lambda subtype: marker(subtype) if subtype == BEGIN_OF_RIB else KEEPALIVE  # type: ignore[method-assign]
+    b.peer(a).ask_for_refresh(IPV4_UNICAST, net.now)
+    net.run(STALE_REFRESH_TIME - 10)
+    assert len(b.table()) == 2
+    net.run(20)
+    assert b.table().keys() == {"10.65.0.1/32"}
+    (flushed,) = b.told("flushed", a)
+    assert "did not end it" in flushed.reason
+    net.run(2 * STALE_REFRESH_TIME)  # and once is enough
+    assert len(b.told("flushed", a)) == 1
 
 
 def test_many_refreshes_in_one_read_are_answered_once() -> None:

@@ -46,7 +46,8 @@ class Export:
     `next_hop_unchanged` leaves it as learned for external peers, too. `numbers`: what an external peer sees in the
     AS_PATH; as a route server's client (RFC 7947) it gets NEXT_HOP and MULTI_EXIT_DISC as they came, as well. With
     `graceful_shutdown` all that is told says that we are about to go (RFC 8326). Only with `long_lived`, which says
-    that the peer knows of it, it is told what is stale for long (RFC 9494 section 4.3).
+    that the peer knows of it, it is told what is stale for long (RFC 9494 section 4.3); with `long_lived_partial` an
+    internal peer that does not know of it is told so as well, as what nobody prefers and what stays in the AS (4.6).
     Answers are remembered a path; `forget()` when an argument has changed.
     """
 
@@ -65,6 +66,7 @@ class Export:
         numbers: AsNumbers | None = None,
         graceful_shutdown: bool = False,
         long_lived: bool = False,
+        long_lived_partial: bool = False,
     ) -> None:
         self.target = target
         self.family = family
@@ -78,6 +80,7 @@ class Export:
         self.next_hop_unchanged = next_hop_unchanged or self.numbers.transparent
         self.graceful_shutdown = graceful_shutdown
         self.long_lived = long_lived
+        self.long_lived_partial = long_lived_partial and target.internal
         self._codec = codec_of(family)
         self._answers: dict[Path, Judgement] = {}
         self._finished: dict[tuple[Path, PathAttributes], Judgement] = {}
@@ -198,7 +201,7 @@ class Export:
                     return _why("ibgp", "learned by iBGP, and neither peer is a route reflector client")
                 if _originator(path) == target.bgp_identifier:
                     return _why("originator-id", "this peer originated it")
-        if not self.long_lived and is_llgr_stale(attributes):
+        if not self.long_lived and not self.long_lived_partial and is_llgr_stale(attributes):
             return _why("llgr-stale", "LLGR_STALE community, and the peer has no long-lived graceful restart")
         if target.role is not None:
             upward = must_not_go(target.role, self.family, attributes)
@@ -219,6 +222,8 @@ class Export:
                 if attributes.originator_id is None:
                     attributes = attributes.with_(ORIGINATOR_ID, source.bgp_identifier)
                 attributes = attributes.with_(CLUSTER_LIST, (self.cluster_id, *attributes.cluster_list))
+            if self.long_lived_partial and not self.long_lived and is_llgr_stale(attributes):
+                attributes = _least(attributes)
         else:
             # RFC 5065 section 5.3: confederation segments, as an internal peer may send them, stay inside.
             outside = attributes.as_path.without_confederation()
@@ -256,6 +261,13 @@ def _going(attributes: PathAttributes, target: Source) -> PathAttributes:
     if GRACEFUL_SHUTDOWN not in attributes.communities:
         attributes = attributes.with_(COMMUNITIES, (*attributes.get(COMMUNITIES, ()), GRACEFUL_SHUTDOWN))
     return attributes.with_(LOCAL_PREF, 0) if target.internal else attributes
+
+
+def _least(attributes: PathAttributes) -> PathAttributes:
+    """RFC 9494 section 4.6, for who does not know LLGR_STALE: the last choice, and not for other ASes."""
+    if NO_EXPORT not in attributes.communities:
+        attributes = attributes.with_(COMMUNITIES, (*attributes.get(COMMUNITIES, ()), NO_EXPORT))
+    return attributes.with_(LOCAL_PREF, 0)
 
 
 def _why(rule: str, text: str) -> Reason:

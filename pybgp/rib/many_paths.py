@@ -61,21 +61,21 @@ class ManyPaths:
     def _told(
         self, nlri: list[NLRI], entry: Entry | None
     ) -> list[tuple[list[tuple[Path, PathAttributes]], list[NLRI]]]:
-        """Which paths go out, with what attributes; one part where policy does not look at the prefix."""
-        candidates = [path for path in paths_of(entry) if path.rejected is None]
-        export = self.out.export
-        parts = [nlri] if export.policy.per_path or not candidates else [[one] for one in nlri]
-        found: list[tuple[list[tuple[Path, PathAttributes]], list[NLRI]]] = []
-        for part in parts:
-            paths: list[tuple[Path, PathAttributes]] = []
-            for path in candidates:
+        """Which paths go out, with what attributes, and for which of the prefixes: all of them alike where policy
+        does not look at prefixes."""
+        parts: list[tuple[list[tuple[Path, PathAttributes]], list[NLRI]]] = [([], nlri)]
+        for path in paths_of(entry):
+            if path.rejected is not None:
+                continue
+            split: list[tuple[list[tuple[Path, PathAttributes]], list[NLRI]]] = []
+            for paths, part in parts:
                 if self.limit and len(paths) == self.limit:
-                    break
-                attributes = export.each(path, part)[0][0]
-                if attributes is not None:
-                    paths.append((path, attributes))
-            found.append((paths, part))
-        return found
+                    split.append((paths, part))
+                    continue
+                for attributes, some in self.out.export.each(path, part):
+                    split.append((paths if attributes is None else [*paths, (path, attributes)], some))
+            parts = split
+        return parts
 
     def _by_slots(self, nlri: list[NLRI]) -> Iterable[tuple[_Slots, list[NLRI]]]:
         groups: dict[int, tuple[_Slots, list[NLRI]]] = {}

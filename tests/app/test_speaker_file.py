@@ -105,6 +105,7 @@ def test_every_setting_of_a_peer() -> None:
     assert same == {
         *("address", "bgp_identifier", "ttl_security"),
         *("role", "role_strict", "route_server_client", "next_hop_unchanged", "long_lived_stale_time"),
+        "long_lived_partial",
     }, "what does not go together with others"
     assert (config.local_as, config.speaker_as) == (64513, 64512)
     assert config.add_path_send == (IPV4_UNICAST,)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pybgp.family import IPV4_UNICAST
+from pybgp.messages.attributes.med import MED
 from pybgp.messages.attributes.path_attributes import PathAttributes
 from pybgp.policy import Policy, accept_all, prepare
 from pybgp.prefix import NLRI
@@ -152,10 +153,19 @@ steps = st.lists(
 )
 
 
-@given(steps, st.sampled_from([0, 1, 2]))
-def test_the_peer_holds_the_best_paths(done: list[tuple[str, int, int, list[NLRI], int]], limit: int) -> None:
+def not_all(route: Route) -> Route | None:
+    """Two paths of one prefix do not go out, and those of another look different."""
+    if route.nlri == TWO and route.attributes.local_pref in (200, 300):
+        return None
+    return route.with_(MED, 7) if route.nlri == ONE else route
+
+
+@given(steps, st.sampled_from([0, 1, 2]), st.booleans())
+def test_the_peer_holds_the_best_paths(
+    done: list[tuple[str, int, int, list[NLRI], int]], limit: int, looking: bool
+) -> None:
     rib = LocRib(IPV4_UNICAST)
-    told = Told(rib, limit)
+    told = Told(rib, limit, not_all if looking else accept_all)
     sources: list[Source] = [told.out.export.target, *(peer(number) for number in (1, 2, 3))]
     for what, who, path_id, prefixes, value in done:
         if what == "announce":
@@ -170,7 +180,23 @@ def test_the_peer_holds_the_best_paths(done: list[tuple[str, int, int, list[NLRI
     told.drain()
     for prefix in (ONE, TWO, nlri("10.0.3.0/24")):
         allowed = [one for one in paths_of(rib.entry(prefix)) if one.source is not told.out.export.target]
+        if looking and prefix == TWO:
+            allowed = [one for one in allowed if one.attributes.local_pref not in (200, 300)]
         wanted = [one.attributes.next_hop_text for one in (allowed[:limit] if limit else allowed)]
         held = told.next_hops(prefix)
         assert sorted(map(str, held.values())) == sorted(map(str, wanted))
         assert set(held) == set(told.many.path_ids(prefix))
+        seven = {attributes.med == 7 for (one, _), attributes in told.held.items() if one == prefix}
+        assert seven <= {looking and prefix == ONE}
+
+
+def test_prefixes_with_the_same_answer_go_together() -> None:
+    """A policy that looks at prefixes costs a question a batch, not one a prefix."""
+    rib = LocRib(IPV4_UNICAST)
+    told = Told(rib, policy=not_all)
+    many = [nlri(f"10.1.{number}.0/24") for number in range(200)]
+    announced: list[int] = []
+    announce = told.out.announce
+    told.out.announce = lambda keys, attributes: (announced.append(len(keys)), announce(keys, attributes))[1]  # type: ignore[method-assign,func-returns-value]
+    rib.announce([ONE, *many], path(peer(1), 1))
+    assert sorted(announced) == [1, 200]
