@@ -24,7 +24,7 @@ class Connections:
         self.dialing = dialing
         self.accepted: list[Session] = []
         self._since: dict[Session, float] = {}  # when each was accepted
-        self._addresses: dict[Session, str] = {}
+        self._addresses: dict[Session, tuple[str, str]] = {}
         self._offences: deque[Offence] = deque(maxlen=OFFENCES_KEPT)  # of sessions that are no more
 
     @property
@@ -62,11 +62,12 @@ class Connections:
 
     # all of them
 
-    def connected(self, session: Session, local_address: str) -> None:
-        self._addresses[session] = local_address
+    def connected(self, session: Session, local_address: str, link_local: str) -> None:
+        self._addresses[session] = (local_address, link_local)
 
-    def local_address(self, session: Session) -> str:
-        return self._addresses.get(session, "")
+    def local_addresses(self, session: Session) -> tuple[str, str]:
+        """Ours, and the link-local one beside it; each may be empty."""
+        return self._addresses.get(session, ("", ""))
 
     def ended(self, session: Session) -> bool:
         """A connection, or an attempt at one, is no more; True when it was an accepted one."""

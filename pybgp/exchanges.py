@@ -73,6 +73,7 @@ class Exchanges(Mapping[Family, Exchange]):
         self._held_back: set[Family] = set()  # of which that was told
         self._export = export
         self._agreed: Negotiated | None = None
+        self._own_next_hop = b""
         self._enhanced_refresh = False
         self._tell = tell
         self._changed = changed
@@ -113,8 +114,11 @@ class Exchanges(Mapping[Family, Exchange]):
 
     # sessions
 
-    def up(self, agreed: Negotiated, local_address: bytes, now: float, *, deferring: bool) -> None:
+    def up(
+        self, agreed: Negotiated, local_address: bytes, now: float, *, deferring: bool, link_local: bytes = b""
+    ) -> None:
         self._agreed = agreed
+        self._own_next_hop = local_address + link_local
         restart = agreed.graceful_restart
         kept = {} if restart is None else dict(restart.families)
         self._enhanced_refresh = agreed.enhanced_route_refresh
@@ -339,6 +343,7 @@ class Exchanges(Mapping[Family, Exchange]):
             self._export,
             cluster_id=self.config.cluster_id or self.config.bgp_identifier,
             next_hop_self=self.config.next_hop_self,
+            own_next_hop=self._own_next_hop,
             extended_next_hop=exchange.family in agreed.context.extended_next_hop,
             next_hop_unchanged=self.config.next_hop_unchanged,
             long_lived=agreed.long_lived is not None,

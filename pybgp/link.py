@@ -75,7 +75,7 @@ class Link:
             connection.abort()
             return
         self.connection = connection
-        self.peer.connected(self.session, connection.local_address, self._shell.now())
+        self.peer.connected(self.session, connection.local_address, self._shell.now(), connection.link_local)
         self._shell.soon()
 
     def data_received(self, connection: Connection, data: bytes) -> None:

@@ -241,8 +241,9 @@ class Peer:
         connections.accept(session, now)
         return session
 
-    def connected(self, session: Session, local_address: str, now: float) -> None:
-        self.connections.connected(session, local_address)
+    def connected(self, session: Session, local_address: str, now: float, link_local: str = "") -> None:
+        """`link_local` is our address of that scope on the link with the peer, where they share one (RFC 2545)."""
+        self.connections.connected(session, local_address, link_local)
         self._handle(session, session.connected(now), now)
 
     def connect_failed(self, session: Session, reason: str, now: float) -> None:
@@ -369,10 +370,10 @@ class Peer:
         self.since = now
         self.attempted = True
         self.established_count += 1
-        self.local_address = self.connections.local_address(session)
+        self.local_address, link_local = self.connections.local_addresses(session)
         self._tell("up", now)
-        octets = pack_address(self.local_address) if self.local_address else b""
-        self.exchanges.up(agreed, octets, now, deferring=self._router.restarting)
+        octets, beside = (pack_address(text) if text else b"" for text in (self.local_address, link_local))
+        self.exchanges.up(agreed, octets, now, deferring=self._router.restarting, link_local=beside)
         self._router.session_changed(self, now)
 
     def _too_many(self, now: float) -> None:

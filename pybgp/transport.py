@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, cast
 
 from pybgp import tcp_options
+from pybgp.link_local import link_local_beside
 
 READ_SIZE = 65536
 """Octets that one read may take. More is tens of milliseconds of work at once: too long for other peers."""
@@ -93,6 +94,7 @@ class Connection(asyncio.BufferedProtocol):
         self.incoming = incoming
         self.can_write = False
         self.local_address = self.remote_address = ""
+        self.link_local = ""  # of the same interface, where the peer is on it (RFC 2545)
         self.remote_octets = b""
         self.remote_scope = 0
         self._buffer = buffer
@@ -122,6 +124,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         self.local_address = local[0].partition("%")[0]
         self.remote_address = remote[0].partition("%")[0]
+        self.link_local = link_local_beside(self.local_address, self.remote_address)
         self.remote_octets = socket.inet_pton(sock.family, self.remote_address)
         self.remote_scope = remote[3] if len(remote) > 3 else 0
         self.can_write = True

@@ -153,6 +153,7 @@ class Net:
         self.random = random.Random(seed)
         self.nodes: dict[str, Node] = {}
         self.cut: set[frozenset[str]] = set()
+        self.link_local: dict[tuple[str, str], str] = {}  # (who, towards whom) -> the address on that link
         self.shuffle = False
         self._connecting: deque[tuple[Node, Peer, Session]] = deque()
         self._accepting: deque[End] = deque()
@@ -251,7 +252,7 @@ class Net:
         mine = node.ends[session] = End(node, peer, session)
         mine.other = End(target, known, session, mine)  # the kernel has it, the process does not know yet
         self._accepting.append(mine.other)
-        peer.connected(session, node.address, self.now)
+        peer.connected(session, node.address, self.now, self.link_local.get((node.address, peer.address), ""))
         return True
 
     def _accept_one(self) -> bool:
@@ -271,7 +272,7 @@ class Net:
             return True
         theirs.peer, theirs.session = known, accepted
         node.ends[accepted] = theirs
-        known.connected(accepted, node.address, self.now)
+        known.connected(accepted, node.address, self.now, self.link_local.get((node.address, known.address), ""))
         return True
 
     def _deliver(self) -> bool:

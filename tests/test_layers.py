@@ -34,7 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     (
         *("transport", "tcp_options", "speaker", "subscription", "snapshot", "pacing"),
-        *("control", "journal", "link", "listening", "shell"),
+        *("control", "journal", "link", "link_local", "listening", "shell"),
     ),
     ("app", "__main__"),
 )

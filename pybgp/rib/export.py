@@ -40,7 +40,7 @@ class Export:
     """The way out to one peer (`target`) for one family.
 
     `own_next_hop` stands for "next hop self": by default the session's local address, which a family other
-    than the session's own cannot use. `next_hop_self`: None is the rule of RFC 4271 5.1.3 (external peers
+    than the session's own cannot use; a link-local one may stand behind it (RFC 2545 section 3). `next_hop_self`: None is the rule of RFC 4271 5.1.3 (external peers
     get it, internal ones the next hop as learned). `extended_next_hop`: IPv4 with an IPv6 next hop was
     negotiated (RFC 8950). `withhold_peer_as` spares an external peer the paths that it would drop as loops.
     `next_hop_unchanged` leaves it as learned for external peers, too. `numbers`: what an external peer sees in the
