@@ -40,14 +40,15 @@ class Export:
     """The way out to one peer (`target`) for one family.
 
     `own_next_hop` stands for "next hop self": by default the session's local address, which a family other
-    than the session's own cannot use; a link-local one may stand behind it (RFC 2545 section 3). `next_hop_self`: None is the rule of RFC 4271 5.1.3 (external peers
-    get it, internal ones the next hop as learned). `extended_next_hop`: IPv4 with an IPv6 next hop was
-    negotiated (RFC 8950). `withhold_peer_as` spares an external peer the paths that it would drop as loops.
-    `next_hop_unchanged` leaves it as learned for external peers, too. `numbers`: what an external peer sees in the
-    AS_PATH; as a route server's client (RFC 7947) it gets NEXT_HOP and MULTI_EXIT_DISC as they came, as well. With
-    `graceful_shutdown` all that is told says that we are about to go (RFC 8326). Only with `long_lived`, which says
-    that the peer knows of it, it is told what is stale for long (RFC 9494 section 4.3); with `long_lived_partial` an
-    internal peer that does not know of it is told so as well, as what nobody prefers and what stays in the AS (4.6).
+    than the session's own cannot use; a link-local one may stand behind it (RFC 2545 section 3). `next_hop_self`:
+    None is the rule of RFC 4271 5.1.3 (external peers get it, internal ones the next hop as learned), and
+    `next_hop_unchanged` leaves it as learned for external peers, too. `extended_next_hop`: IPv4 with an IPv6 next
+    hop was negotiated (RFC 8950). `withhold_peer_as` spares an external peer the paths that it would drop as loops.
+    `numbers`: what an external peer sees in the AS_PATH; as a route server's client (RFC 7947) it gets NEXT_HOP and
+    MULTI_EXIT_DISC as they came, as well. With `graceful_shutdown` all that is told says that we are about to go
+    (RFC 8326). Only with `long_lived`, which says that the peer knows of it, it is told what is stale for long
+    (RFC 9494 section 4.3); with `long_lived_partial` an internal peer that does not know of it is told so as well, as
+    what nobody prefers and what stays in the AS (4.6).
     Answers are remembered a path; `forget()` when an argument has changed.
     """
 
