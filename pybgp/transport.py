@@ -22,7 +22,9 @@ HIGH_WATER = 131072
 """Octets waiting in user space above which nothing more is pulled from the Adj-RIB-Out."""
 CLOSE_GRACE = 2.0
 """Seconds that a closing connection may still take to deliver its last message."""
-BACKLOG = 128
+BACKLOG = 512
+"""Connections that wait to be accepted. Where hundreds come at once (all dynamic peers after a restart of ours) a
+shorter queue overflows, and the kernel resets who had thought to be connected."""
 
 
 @dataclass(frozen=True, slots=True)
