@@ -230,6 +230,7 @@ def test_what_is_about_to_go_is_the_last_choice() -> None:
 @pytest.mark.rfc(
     "7999", "2", "pybgp.rib.eligibility:Eligibility.accepted", "the community is known and stays with the route"
 )
+@pytest.mark.rfc("7999", "3.3", "pybgp.rib.eligibility:Eligibility.accepted", "only from who it was agreed with")
 def test_a_blackhole_stays_in_the_as() -> None:
     """RFC 7999 section 3.2."""
     net = Net()
@@ -241,6 +242,18 @@ def test_a_blackhole_stays_in_the_as() -> None:
     net.run(10)
     assert NO_EXPORT in two.path(PREFIX).communities
     assert three.table() == {"10.66.0.0/24": B}
+
+
+def test_without_an_agreement_a_blackhole_is_a_route_like_others() -> None:
+    """RFC 7999 section 3.3: only the receiver's own settings make it more than that."""
+    net = Net()
+    one, two, three = line(net, 65001, 65002, 65003)
+    joined(one, two)
+    joined(two, three)
+    one.announce(PREFIX, communities=[BLACKHOLE])
+    net.run(10)
+    assert NO_EXPORT not in two.path(PREFIX).communities
+    assert PREFIX in three.table()
 
 
 def limited(limit: int, **rest: Any) -> dict[str, Any]:

@@ -134,6 +134,7 @@ def test_no_third_connection_while_one_is_being_set_up() -> None:
     assert third is not None
 
 
+@pytest.mark.rfc("4724", "5", "pybgp.peer:Peer._outlived", "a new connection takes the place of a dead session")
 def test_a_restarted_peer_replaces_its_dead_session() -> None:
     """The host vanished without a FIN and is back: with graceful restart its new connection is proof."""
     net = Net()

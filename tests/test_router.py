@@ -14,8 +14,11 @@ from pybgp.family import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.fsm.states import State
 from pybgp.graceful_restart import STALE_REFRESH_TIME
 from pybgp.messages import RouteRefresh
+from pybgp.messages.attributes.cluster_list import CLUSTER_LIST
+from pybgp.messages.attributes.originator_id import ORIGINATOR_ID
 from pybgp.policy import accept_all, per_path, reject_all
 from pybgp.prefix import parse_nlri
+from pybgp.rib import paths_of
 from pybgp.rib.route import Route
 from tests.network import Net, Node
 from tests.wire import KEEPALIVE
@@ -105,6 +108,52 @@ def test_ibgp_routes_are_not_told_to_ibgp_but_reflected_by_a_reflector() -> None
     a.withdraw("10.65.0.1/32")
     net.run()
     assert c.table() == {}
+
+
+@pytest.mark.rfc("4456", "7", "pybgp.rib.eligibility:Eligibility._reflection_loop", "two reflectors of one cluster")
+def test_reflectors_of_one_cluster_back_each_other_up() -> None:
+    """RFC 4456 section 7: with one cluster id neither keeps what the other reflected, and either alone is enough."""
+    net = Net()
+    a, b, one, two = net.node(A), net.node(B), net.node("10.0.0.11"), net.node("10.0.0.12")
+    for reflector, other in ((one, two), (two, one)):
+        reflector.add(other, cluster_id=7, graceful_restart=False)
+        for client in (a, b):
+            reflector.add(client, cluster_id=7, route_reflector_client=True, graceful_restart=False)
+            client.add(reflector, graceful_restart=False)
+    a.announce("10.65.0.1/32")
+    net.run(5)
+    assert b.table() == {"10.65.0.1/32": one.address}
+    family, nlri = parse_nlri("10.65.0.1/32")
+    for reflector, other in ((one, two), (two, one)):
+        paths = {
+            path.source.name: path.rejected for path in paths_of(reflector.router.tables.loc_rib(family).entry(nlri))
+        }
+        assert paths.keys() == {A, other.address}
+        assert paths[A] is None
+        assert "cluster" in str(paths[other.address]).lower()
+    net.kill(one)
+    net.run(5)
+    assert b.table() == {"10.65.0.1/32": two.address}
+
+
+@pytest.mark.rfc("4456", "10", "pybgp.rib.export:Export._after", "ORIGINATOR_ID and CLUSTER_LIST as they came")
+def test_what_a_reflector_adds_is_not_for_policy_to_change() -> None:
+    """RFC 4456 section 10: another ORIGINATOR_ID or a shorter CLUSTER_LIST would let a loop through."""
+
+    def spoils(route: Route) -> Route | None:
+        return route.with_(ORIGINATOR_ID, 99).with_(CLUSTER_LIST, ())
+
+    net = Net()
+    a, b, c, d = (net.node(f"10.0.0.{number}") for number in (1, 2, 3, 4))
+    for left, right in ((a, b), (b, c), (c, d)):
+        left.add(right, route_reflector_client=True, export_policy=None if left is a else spoils)
+        right.add(left, route_reflector_client=True, import_policy=spoils)
+    a.announce("10.65.0.1/32")
+    net.run(5)
+    family, nlri = parse_nlri("10.65.0.1/32")
+    (path,) = paths_of(d.router.tables.loc_rib(family).entry(nlri))
+    assert path.received.originator_id == 0x0A000001
+    assert path.received.cluster_list == (0x0A000003, 0x0A000002)
 
 
 def test_ebgp_chain_prepends_and_sets_the_next_hop() -> None:

@@ -110,6 +110,7 @@ def test_what_came_before_the_fault_counts() -> None:
     assert notifications(one.sent) == [Notification(1, 1)]
 
 
+@pytest.mark.rfc("7606", "6", "pybgp.session:Session._remember_faults", "what was wrong is kept and told")
 def test_a_fault_that_is_no_reset_is_remembered() -> None:
     """RFC 7606: treat-as-withdraw; the octets stay for who wants to see them."""
     one = established()

@@ -373,6 +373,7 @@ async def test_a_restart_keeps_the_routes() -> None:
             assert not b.peers()[a_at].restarting
 
 
+@pytest.mark.rfc("2545", "4", "pybgp.tcp_options:socket_address", "sessions over IPv6")
 async def test_ipv6_transport_and_routes() -> None:
     a = speaker("::1", 1, listen="::1", port=0)
     b = speaker("::1", 2, listen=None)

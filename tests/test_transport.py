@@ -159,6 +159,7 @@ async def test_md5_with_the_same_password_on_both_sides() -> None:
 
 @pytest.mark.parametrize("passive", [True, False], ids=["accepting", "connecting"])
 @pytest.mark.parametrize("theirs", ["another", None], ids=["wrong", "none"])
+@pytest.mark.rfc("2385", "2", "pybgp.tcp_options:set_md5_key", "another key, no connection")
 async def test_md5_with_another_or_no_password(passive: bool, theirs: str | None) -> None:
     """Segments with the wrong signature, or none, are dropped by the kernel: nothing is ever established."""
     settings: dict[str, Any] = {"connect_timeout": 0.2, "connect_retry_max": 0.1}
@@ -270,6 +271,7 @@ async def test_ttl_security_on_both_sides() -> None:
         await b.established(timeout=LIMIT)
 
 
+@pytest.mark.rfc("5082", "3", "pybgp.tcp_options:set_minimum_ttl", "a packet from farther away is not taken")
 async def test_ttl_security_lets_nobody_from_farther_in() -> None:
     """The other side sends with TTL 64, as if it were 191 hops away."""
     one = {"ttl_security": 1, "passive": True}

@@ -219,10 +219,9 @@ class Export:
             return _why("next-hop", why)
         source, target = path.source, self.target
         if target.internal:
-            if source.internal:  # RFC 4456 section 8
-                if attributes.originator_id is None:
-                    attributes = attributes.with_(ORIGINATOR_ID, source.bgp_identifier)
-                attributes = attributes.with_(CLUSTER_LIST, (self.cluster_id, *attributes.cluster_list))
+            if source.internal:  # RFC 4456 section 8; as they came, whatever policy made of them (section 10)
+                attributes = attributes.with_(ORIGINATOR_ID, _originator(path))
+                attributes = attributes.with_(CLUSTER_LIST, (self.cluster_id, *path.received.cluster_list))
             if self.long_lived_partial and not self.long_lived and is_llgr_stale(attributes):
                 attributes = _least(attributes)
         else:
@@ -285,5 +284,5 @@ def _transitive(attributes: PathAttributes) -> PathAttributes:
 
 
 def _originator(path: Path) -> int:
-    originator = path.attributes.originator_id
+    originator = path.received.originator_id
     return path.source.bgp_identifier if originator is None else originator

@@ -117,6 +117,7 @@ def test_add_path_needs_a_sender_and_a_receiver() -> None:
     assert negotiate(make_open(config), odd, config).context.add_path_receive == frozenset()
 
 
+@pytest.mark.rfc("8950", "4", "pybgp.fsm.negotiation:_context", "only where both have it")
 def test_the_rest_of_the_context_needs_both_sides() -> None:
     ours = agree({"extended_next_hop": (IPV4_UNICAST,)}).context
     assert (ours.four_octet_as, ours.extended_message, ours.internal) == (True, True, True)
@@ -163,6 +164,7 @@ GOOD = Open(64512, 90, 0x0A000002, (Multiprotocol(IPV4_UNICAST), FourOctetAS(645
 @pytest.mark.rfc("4271", "6.2", "pybgp.fsm.negotiation:_check", "version, AS, identifier and hold time")
 @pytest.mark.rfc("6286", "2.2", "pybgp.fsm.negotiation:_check", "zero, and ours from an internal peer")
 @pytest.mark.rfc("4271", "7", "pybgp.fsm.negotiation:_check", "another version is refused with ours")
+@pytest.mark.rfc("5492", "5", "pybgp.fsm.negotiation:_check", "the capability that is missed is named")
 def test_what_cannot_be_is_answered(theirs: Open, code: tuple[int, int], data: str) -> None:
     config = settings()
     with pytest.raises(OpenMessageError) as caught:

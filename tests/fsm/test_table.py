@@ -64,6 +64,7 @@ CASES = [
 
 @pytest.mark.parametrize(("state", "event", "cell", "running"), CASES)
 @pytest.mark.rfc("4271", "8.2.2", "pybgp.fsm.machine:Machine.fire", "each event in each state")
+@pytest.mark.rfc("4271", "8.1", "pybgp.fsm.machine:Machine.fire", "every event in every state")
 def test_a_cell_does_what_the_rfc_says(state: str, event: int, cell: Cell, running: bool) -> None:
     bench = prepared(STATES[state], delay_open=running or cell.when == DELAY_OPEN, running=running)
     machine, kind = bench.machine, EventKind(event)

@@ -10,6 +10,7 @@ from pybgp.family import IPV4_UNICAST
 from pybgp.messages.attributes.aggregator import AGGREGATOR, Aggregator
 from pybgp.messages.attributes.as4 import AS4_AGGREGATOR, AS4_PATH, AS_TRANS, merge, split
 from pybgp.messages.attributes.as_path import AsPath
+from pybgp.messages.attributes.base import Outcome
 from pybgp.messages.attributes.path_attributes import AttributePool, PathAttributes
 from pybgp.messages.context import CodecContext
 from pybgp.messages.update import decode_update
@@ -17,6 +18,7 @@ from pybgp.messages.update_writer import encode_reach
 from tests.strategies import as_paths, path_attributes
 
 OLD = CodecContext(four_octet_as=False, internal=True)
+NEW = CodecContext(four_octet_as=True, internal=True)
 ROUTER = bytes((192, 0, 2, 1))
 
 
@@ -115,6 +117,23 @@ def test_a_session_with_an_old_speaker(attributes: PathAttributes) -> None:
     assert update.faults == ()
     assert list(reach.attributes.as_path) == list(attributes.as_path)
     assert reach.attributes.get(AGGREGATOR) == aggregator
+
+
+@pytest.mark.rfc(
+    "6793", "4.1", "pybgp.messages.attributes.codec:_recognized", "AS4_PATH between new speakers is discarded"
+)
+def test_between_two_new_speakers_there_are_no_as4_attributes() -> None:
+    """Both numbers of an AS have four octets; what comes all the same is not believed, and goes no further."""
+    attributes = PathAttributes.build(as_path=[4_200_000_001], next_hop="192.0.2.1", local_pref=100)
+    (message,) = encode_reach(IPV4_UNICAST, [b"\x08\x0a"], attributes, NEW)
+    assert [raw.code for raw in decode_update(message[19:], NEW, AttributePool()).attributes] == [1, 2, 3, 5]
+    block = bytes.fromhex("400101 00 400206 0201 0000fde8 400304 c0000201 400504 00000064 c01106 0201 fa56ea01")
+    update = decode_update(b"\0\0" + len(block).to_bytes(2, "big") + block + b"\x08\x0a", NEW, AttributePool())
+    assert [fault.outcome for fault in update.faults] == [Outcome.ATTRIBUTE_DISCARD]
+    (reach,) = update.reach
+    assert list(reach.attributes.as_path) == [65000]
+    (onward,) = encode_reach(IPV4_UNICAST, reach.nlri, reach.attributes, NEW)
+    assert AS4_PATH.code not in [raw.code for raw in decode_update(onward[19:], NEW, AttributePool()).attributes]
 
 
 def test_as4_attributes_alone_are_no_path() -> None:

@@ -196,6 +196,9 @@ def test_from_json_says_what_is_wrong(row: Attribute[Any], value: object) -> Non
         (MP_UNREACH, {"afi": 1, "safi": 1, "nlri": [{"path_id": -1, "prefix": "10.0.0.0/8"}]}, "path identifier"),
     ],
 )
+@pytest.mark.rfc(
+    "8092", "5", "pybgp.messages.attributes.large_communities:parse_large_community", "three decimal numbers"
+)
 def test_wrong_values_are_named(row: Attribute[Any], value: object, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         row.from_json(value)

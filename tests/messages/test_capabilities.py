@@ -59,6 +59,13 @@ FIRST = {
     "pybgp.messages.capabilities.long_lived_graceful_restart:LongLivedGracefulRestart.encode",
     "octets of the capability",
 )
+@pytest.mark.rfc(
+    "2918", "2", "pybgp.messages.capabilities.route_refresh:RouteRefreshCapability.encode", "code 2, no value"
+)
+@pytest.mark.rfc(
+    "7313", "3.1", "pybgp.messages.capabilities.enhanced_route_refresh:EnhancedRouteRefresh.encode", "code 70, no value"
+)
+@pytest.mark.rfc("8654", "3", "pybgp.messages.capabilities.extended_message:ExtendedMessage.encode", "code 6, no value")
 def test_octets(capability: Capability, digits: str) -> None:
     octets = bytes.fromhex(digits)
     assert encode_capabilities([capability]) == octets

@@ -90,6 +90,15 @@ EXTENDED = {
 
 
 @pytest.mark.parametrize(("text", "digits"), EXTENDED.items())
+@pytest.mark.rfc(
+    "4360",
+    "3",
+    "pybgp.messages.attributes.extended_community_words:_read_administrator",
+    "two-octet AS, address, four-octet AS",
+)
+@pytest.mark.rfc(
+    "8955", "7", "pybgp.messages.attributes.extended_community_words:_action", "the traffic actions by their names"
+)
 def test_an_extended_community(text: str, digits: str) -> None:
     octets = bytes.fromhex(digits)
     if text.startswith("opaque:0b"):  # what has a word of its own is shown as octets where that does not say all
@@ -168,6 +177,12 @@ IPV6_EXTENDED = {
 
 
 @pytest.mark.parametrize(("text", "digits"), IPV6_EXTENDED.items())
+@pytest.mark.rfc(
+    "5701",
+    "2",
+    "pybgp.messages.attributes.ipv6_extended_communities:parse_ipv6_extended_community",
+    "twenty octets, with an address",
+)
 def test_an_ipv6_extended_community(text: str, digits: str) -> None:
     octets = bytes.fromhex(digits)
     assert format_ipv6_extended_community(octets) == text

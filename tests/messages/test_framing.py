@@ -69,6 +69,7 @@ def test_a_wrong_header_ends_the_stream(header: bytes, error: type[ProtocolError
 @pytest.mark.rfc(
     "8654", "4", "pybgp.messages.framing:Framer.feed", "long messages where they were negotiated, and not before"
 )
+@pytest.mark.rfc("8654", "5", "pybgp.messages.framing:header_error", "too long is Bad Message Length")
 def test_extended_messages() -> None:
     big = frame(MessageType.UPDATE, bytes(5000))
     refused, taken = Framer(), Framer(65535)

@@ -132,6 +132,9 @@ def test_each_run_of_labels_is_one_reach() -> None:
 
 
 @pytest.mark.parametrize("octets", ["800000", "000000", "000641", "ffffff"])
+@pytest.mark.rfc(
+    "8277", "2.4", "pybgp.messages.nlri.labelled_unicast:_stack_end", "a withdrawal has three octets of any label"
+)
 def test_any_octets_stand_for_the_label_of_a_withdrawal(octets: str) -> None:
     """Section 2.4: "the Compatibility field SHOULD be set to 0x800000 and MUST be ignored on reception"."""
     value = bytes.fromhex(f"0001 04 20 {octets} 0a")

@@ -34,6 +34,7 @@ def test_notification_round_trip(code: int, subcode: int, data: bytes) -> None:
     assert Notification.of(message.error) == message
 
 
+@pytest.mark.rfc("4486", "3", "pybgp.errors:ProtocolError.make", "each subcode is an error of its own")
 def test_an_error_and_its_notification() -> None:
     error = BadPeerAS("AS 1, not 2", b"\0\x01")
     assert Notification.of(error) == Notification(2, 2, b"\0\x01")
@@ -80,6 +81,7 @@ def test_shutdown_text(text: str) -> None:
 
 
 @given(st.binary(min_size=1, max_size=300))
+@pytest.mark.rfc("9003", "4", "pybgp.messages.notification:Notification.shutdown_message", "any data is shown")
 def test_any_shutdown_data_has_words(data: bytes) -> None:
     shown = Notification(6, AdministrativeReset.subcode, data).shutdown_message
     assert shown is not None
@@ -109,6 +111,7 @@ def test_route_refresh_round_trip(afi: int, safi: int, subtype: int) -> None:
 
 
 @pytest.mark.rfc("2918", "3", "pybgp.messages.route_refresh:encode_route_refresh", "octets of the message")
+@pytest.mark.rfc("7313", "3.2", "pybgp.messages.route_refresh:encode_route_refresh", "the subtype in the third octet")
 def test_route_refresh_octets() -> None:
     assert encode_message(RouteRefresh(IPV6_UNICAST, 1), CONTEXT)[19:] == b"\0\x02\x01\x01"
 

@@ -181,6 +181,7 @@ def test_reserved_bits_of_a_capability_do_not_hide_it() -> None:
 
 
 @pytest.mark.rfc("4724", "3", "pybgp.messages.capabilities.graceful_restart:GracefulRestart.encode", "R, N and F bits")
+@pytest.mark.rfc("8538", "2", "pybgp.messages.capabilities.graceful_restart:GracefulRestart.encode", "the N bit")
 def test_graceful_restart_bits() -> None:
     value = GracefulRestart(120, ((IPV4_UNICAST, True), (IPV6_UNICAST, False)), restarting=True, notification=True)
     assert value.encode() == b"\xc0\x78" + b"\0\x01\x01\x80" + b"\0\x02\x01\0"

@@ -69,6 +69,8 @@ from tests.rfc7606_table import (
 @pytest.mark.rfc("7606", "7.15", "pybgp.messages.attributes.codec:_recognized", "a length that is no multiple of 20")
 @pytest.mark.rfc("8092", "6", "pybgp.messages.attributes.codec:_recognized", "a length that is no multiple of 12")
 @pytest.mark.rfc("4271", "5.1.6", "pybgp.messages.attributes.codec:_recognized", "it has no value")
+@pytest.mark.rfc("6793", "6", "pybgp.messages.attributes.codec:_recognized", "malformed AS4 attributes are discarded")
+@pytest.mark.rfc("7607", "2", "pybgp.messages.attributes.as_path:check_segments", "AS 0 in a path is malformed")
 def test_attribute(case: Case, internal: bool) -> None:
     context = replace(IBGP, internal=internal, four_octet_as=not case.old)
     outcome, error = case.ibgp if internal else case.ebgp
@@ -193,6 +195,12 @@ def test_a_block_that_ends_too_early(rest: str) -> None:
 
 
 @pytest.mark.parametrize("rest", ["80 0e 20 0002", "80 0f 20 0002", "90 0e 0100"])
+@pytest.mark.rfc(
+    "4760",
+    "7",
+    "pybgp.messages.attributes.codec:_overrun",
+    "a multiprotocol attribute that cannot be read ends the session",
+)
 def test_a_multiprotocol_attribute_over_the_end(rest: str) -> None:
     """3.j: its NLRI cannot be read."""
     with pytest.raises(AttributeLengthError):

@@ -70,6 +70,7 @@ def test_host_bits_are_masked_in_keys_and_kept_in_the_field() -> None:
 
 
 @pytest.mark.rfc("4760", "3", "pybgp.messages.attributes.mp_reach:_decode", "a route of IPv6")
+@pytest.mark.rfc("4760", "4", "pybgp.messages.attributes.mp_unreach:_decode", "withdrawn routes of any family")
 def test_multiprotocol() -> None:
     update = decode(WITHOUT_NEXT_HOP + mp_reach("000201", V6_HOP, "20 20010db8 00") + "800f08 000201 20 20010db9")
     (reach,) = update.reach
@@ -189,6 +190,7 @@ def test_a_family_that_was_not_negotiated_is_left_out() -> None:
     assert update.outcome is Outcome.AFI_SAFI_DISABLE
 
 
+@pytest.mark.rfc("4760", "6", "pybgp.messages.update:_cut_multiprotocol", "a pair of AFI and SAFI is one family")
 def test_an_unknown_family_keeps_its_octets() -> None:
     """There is no row for it: the field is one thing, octet by octet."""
     context = replace(IBGP, families=BOTH | {Family(25, 70)})

@@ -53,6 +53,7 @@ def test_a_message_octet_by_octet() -> None:
     assert encode_end_of_rib(IPV6_UNICAST, IBGP) == b"\xff" * 16 + bytes.fromhex("001d 02 0000 0006 800f03 000201")
 
 
+@pytest.mark.rfc("7606", "5.1", "pybgp.messages.update_writer:encode_reach", "MP_REACH_NLRI in front of all others")
 def test_mp_reach_comes_first() -> None:
     """RFC 7606 5.1: "SHALL be encoded as the very first path attribute"; NEXT_HOP is not sent with it."""
     (update,) = decoded(encode_reach(IPV6_UNICAST, [b"\0"], BASE.with_next_hop(V6_HOP), IBGP), IBGP)

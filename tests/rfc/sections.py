@@ -67,6 +67,7 @@ RFC 7606 Revised error handling for UPDATE messages
 5.2 Missing NLRI
 5.3 Syntactic correctness of NLRI fields
 5.4 Typed NLRI
+not done: no family with typed NLRI is taken apart; the octets of such families are kept as they come
 6 Operational considerations
 7.1 ORIGIN
 7.2 AS_PATH

@@ -22,6 +22,7 @@ def test_nothing_against_ordinary_paths() -> None:
 
 @pytest.mark.parametrize("as_path", ["65001 65000", "65001 {65000,65007}", "65001 7 65000 8"])
 @pytest.mark.rfc("4271", "9.1.2", "pybgp.rib.eligibility:Eligibility.why_not", "an AS loop is not used")
+@pytest.mark.rfc("4271", "9.3", "pybgp.rib.eligibility:Eligibility.why_not", "a path with our own AS is never chosen")
 def test_own_as_in_the_path_is_a_loop(as_path: str) -> None:
     text = why_not(EXTERNAL, as_path=as_path)
     assert text is not None
