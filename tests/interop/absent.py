@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from typing import Any
 from pybgp import PeerHandle
 from pybgp.messages.capabilities.enhanced_route_refresh import EnhancedRouteRefresh
 from pybgp.messages.capabilities.extended_message import ExtendedMessage
+from pybgp.messages.capabilities.graceful_restart import GracefulRestart
 from pybgp.messages.capabilities.hostname import Hostname
-from tests.interop.daemon import OURS, SECOND, THEIRS, Daemon, Neighbor, NotSeen, Originated, Setup, until
+from tests.interop.daemon import OURS, SECOND, THEIRS, Daemon, Neighbor, NotSeen, Originated, Setup, steady, until
 from tests.interop.gobgp import GoBgp
 from tests.interop.openbgpd import OpenBgpd
 from tests.interop.ours import BOTH, Ours, ours
@@ -82,6 +84,22 @@ def open_lacks(kind: type[Any], what: str, **options: object) -> Evidence:
     return look
 
 
+def no_n_bit(**options: object) -> Evidence:
+    """Its OPEN has graceful restart, and no N bit in it."""
+
+    async def look(daemon: Daemon) -> str:
+        await daemon.start(Setup(neighbors=(Neighbor(options=options),)))
+        async with ours() as mine:
+            mine.peer(graceful_notification=True)
+            await mine.up()
+            told = mine.capability(GracefulRestart)
+            if told is None or told.notification:
+                raise NotSeen(f"its OPEN was to have graceful restart without the N bit, and has {told}")
+        return "the graceful restart capability in its OPEN has no N bit"
+
+    return look
+
+
 Act = Callable[[Daemon, Ours, PeerHandle], Awaitable[object]]
 
 
@@ -129,6 +147,17 @@ async def withholds(daemon: Daemon) -> str:
     )
 
 
+async def cannot_write(daemon: Daemon) -> str:
+    """With hold time 0 its first UPDATE fails, since it may take no time."""
+    await daemon.start(Setup(routes=(Originated(prefix="198.51.100.0/24"),)))
+    async with ours() as mine:
+        mine.peer(hold_time=0)
+        await until(f"a failed write in the log of {daemon.name}", lambda: "i/o timeout" in daemon.log())
+    (line, *_) = (line for line in daemon.log().splitlines() if "i/o timeout" in line and "write" in line)
+    said = re.sub(":[0-9]+->|:[0-9]+: ", " ", steady(line, 1))
+    return f"it agrees to hold time 0, and then its first UPDATE fails: `{said}`"
+
+
 async def shut_down(daemon: Daemon, mine: Ours, handle: PeerHandle) -> None:
     handle.shutdown("maintenance-4711")
 
@@ -159,6 +188,10 @@ ABSENT: dict[tuple[str, str], Evidence] = {
     ("bird", "they_override"): refuses("as override;", "syntax error"),
     ("bird", "labelled"): refuses("mpls4 { import all; export all; };", "syntax error"),
     ("frr", "software_version"): refuses("neighbor 192.0.2.1 capability software-version", "No such command"),
+    ("gobgp", "hold_zero"): cannot_write,
+    ("bird", "notification"): no_n_bit(graceful_restart=60),
+    ("exabgp", "notification"): no_n_bit(graceful_restart=60),
+    ("openbgpd", "notification"): no_n_bit(),
     ("gobgp", "software_version"): refuses("config software-version = true", "invalid keys: software-version"),
     ("gobgp", "roles"): refuses('config role = "customer"', "invalid keys: role"),
     ("gobgp", "wrong_roles"): refuses('config role = "provider"', "invalid keys: role"),

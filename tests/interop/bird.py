@@ -69,6 +69,8 @@ class Bird(Daemon):
             routes = [_static(route) for route in setup.routes if route.v6 == (kind == "6")]
             text.append(f"protocol static static{kind} {{ ipv{kind}; {' '.join(routes)} }}")
         text += ["protocol direct { ipv4; ipv6; }"]
+        for family, rule in setup.options.items():
+            text.append(f"protocol static {family}s {{ {family} {{ table flowtab{family[-1]}; }}; {rule} }}")
         more = setup.more
         for number, neighbor in enumerate(setup.neighbors):
             text.append(self._neighbor(setup, neighbor, number, more))
@@ -142,6 +144,9 @@ class Bird(Daemon):
             for prefix, block in _blocks(text):
                 found.setdefault(prefix, []).append(_seen(prefix, block))
         return found
+
+    async def table_of(self, family: str) -> str:
+        return await self.ctl("show", "route", "all", "table", f"flowtab{family[-1]}", "protocol", "p0")
 
     async def refresh(self, address: str) -> None:
         await self.ctl("reload", "in", self._which(address))

@@ -145,6 +145,10 @@ class Daemon(ABC):
     async def told(self, address: str) -> str:
         """All that it says of a neighbour, as text."""
 
+    async def table_of(self, family: str) -> str:
+        """What it has from its first neighbour in a family other than the two, in its own words."""
+        raise Unknown(f"no command that shows {family}")
+
     async def refresh(self, address: str) -> None:
         """Send a ROUTE-REFRESH."""
         raise Unknown("no command that sends a ROUTE-REFRESH")

@@ -172,6 +172,17 @@ class ExaBgp(Daemon):
     async def command(self, text: str) -> None:
         self.fifo.write_text(text + "\n")
 
+    async def table_of(self, family: str) -> str:
+        """The destinations that were announced and not withdrawn since."""
+        held: dict[str, str] = {}
+        for one in self.said(OURS, "update"):
+            update = one["neighbor"]["message"].get("update", {})
+            for gone in update.get("withdraw", {}).get(NAMES[family], []):
+                held.pop(_key(gone)[0], None)
+            for routes in update.get("announce", {}).get(NAMES[family], {}).values():
+                held.update({_key(route)[0]: json.dumps(route) for route in routes})
+        return "\n".join(held.values())
+
     async def refresh(self, address: str) -> None:
         await self.command(f"neighbor {address} announce route-refresh ipv4 unicast")
 

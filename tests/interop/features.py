@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tests.interop import restarts, routes, sessions
+from tests.interop import families, restarts, routes, sessions
 from tests.interop.cell import Feature
 
 
@@ -35,6 +35,7 @@ FEATURES: tuple[Row, ...] = (
     Row("gtsm", "TTL security (RFC 5082)", sessions.gtsm),
     Row("gtsm_far", "TTL security, a peer too far away: no session", sessions.gtsm_far),
     Row("hold_time", "Hold time negotiated, either side's, and KEEPALIVEs", sessions.hold_time),
+    Row("hold_zero", "Hold time 0: no KEEPALIVE after the first", sessions.hold_zero),
     Row("hold_expiry", "A silent peer: the hold timer ends the session", sessions.hold_expiry),
     Row("our_shutdown", "Shutdown text, ours to it (RFC 9003)", sessions.our_shutdown),
     Row("their_shutdown", "Shutdown text, its to us", sessions.their_shutdown),
@@ -51,6 +52,7 @@ FEATURES: tuple[Row, ...] = (
     Row("our_range", "We take it from a range of addresses", sessions.our_range),
     Row("helper", "Graceful restart: it is killed, we help (RFC 4724)", restarts.helper),
     Row("restarting", "Graceful restart: we restart, it helps", restarts.restarting),
+    Row("notification", "Graceful restart after its NOTIFICATION (RFC 8538)", restarts.notification),
     Row("bits", "Graceful restart: its restart bit", restarts.bits),
     Row("long_lived", "Long-lived graceful restart: it is gone, we keep (RFC 9494)", restarts.long_lived),
     Row("attributes", "Attributes both ways, unchanged", routes.attributes, quick=True),
@@ -78,6 +80,6 @@ FEATURES: tuple[Row, ...] = (
     Row("next_hop_unchanged", "Next hop unchanged, and self", routes.next_hop_unchanged),
     Row("multipath", "Multipath with a path of its", routes.multipath),
     Row("med", "MED of its paths compared", routes.med),
-    Row("labelled", "Labelled unicast negotiated (RFC 8277)", routes.labelled),
-    Row("flowspec", "Flow specifications negotiated (RFC 8955)", routes.flowspec),
+    Row("labelled", "Labelled unicast, routes with labels both ways (RFC 8277)", families.labelled),
+    Row("flowspec", "Flow specifications both ways (RFC 8955)", families.flowspec),
 )

@@ -33,6 +33,7 @@ NEIGHBOR: dict[str, Any] = {
     "interface": "",
     "graceful_restart": "neighbor {peer} graceful-restart",
     "long_lived": "",  # of the whole daemon
+    "graceful_notification": "bgp graceful-restart notification\n no bgp hard-administrative-reset",
     "four_octet_as": "",
     "dynamic": "",
     "cluster_id": "",
@@ -194,6 +195,12 @@ class Frr(Daemon):
                         if path.get("peer", {}).get("peerId") in (address, address.partition("%")[0]):
                             found.setdefault(one["prefix"], []).append(_seen(one["prefix"], path))
         return found
+
+    async def table_of(self, family: str) -> str:
+        if family == "flow4":
+            return await self.vty("show bgp ipv4 flowspec detail")
+        prefixes = documents(await self.vty("show bgp ipv4 labeled-unicast json"))[0].get("routes", {})
+        return await self.vty(*(f"show bgp ipv4 labeled-unicast {prefix}" for prefix in prefixes)) if prefixes else ""
 
     async def refresh(self, address: str) -> None:
         await self.vty(f"clear bgp {address} in")

@@ -171,6 +171,10 @@ class GoBgp(Daemon):
                 found[prefix] = [_seen(prefix, path) for path in paths]
         return found
 
+    async def table_of(self, family: str) -> str:
+        name = {"flow4": "ipv4-flowspec", "flow6": "ipv6-flowspec", "label4": "ipv4-mpls"}[family]
+        return await self.ask("-j", "neighbor", OURS, "adj-in", "-a", name)
+
     async def refresh(self, address: str) -> None:
         await self.ask("neighbor", address, "softresetin")
 

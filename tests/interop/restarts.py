@@ -58,6 +58,22 @@ async def restarting(ground: Field) -> None:
         await until("our route is fresh", fresh)
 
 
+async def notification(ground: Field) -> None:
+    """Both set the N bit (RFC 8538): a NOTIFICATION of its ends the session, and its route stays until it is back."""
+    await ground.start(routes=STATIC, graceful_restart=60, graceful_notification=True)
+    async with ours() as mine:
+        mine.peer(graceful_notification=True)
+        await mine.up()
+        await mine.has(ROUTE)
+        assert mine.capability(GracefulRestart).notification, "the N bit is not set"
+        await ground.daemon.reset("192.0.2.1")
+        await until("we keep what is stale", lambda: mine.events("stale"))
+        assert mine.attributes(ROUTE) is not None
+        await until("it is back", lambda: mine.snapshot().established_count == 2, 60)
+        await until("nothing is stale", lambda: not mine.snapshot().restarting, 60)
+        assert mine.attributes(ROUTE) is not None
+
+
 async def bits(ground: Field) -> None:
     """The restart bit is set in the first OPEN after a restart, and not before."""
     await ground.start(routes=STATIC, graceful_restart=60)

@@ -23,7 +23,7 @@ from tests.interop.daemon import (
     until,
 )
 from tests.interop.ours import Ours, hops, ours
-from tests.interop.sessions import MINE, ROUTE, STATIC, exchange, has, lost, never
+from tests.interop.sessions import MINE, ROUTE, STATIC, has, lost, never
 
 B_AS, C_AS = 65003, 65004
 MANY = 10_000
@@ -428,30 +428,6 @@ async def med(ground: Field) -> None:
         assert mine.paths(ROUTE)[0].peer == SECOND
         second.speaker.announce(ROUTE, med=30)
         await until("the daemon's path", lambda: mine.paths(ROUTE)[0].peer == THEIRS)
-
-
-async def labelled(ground: Field) -> None:
-    """The session carries labelled unicast (RFC 8277) beside IPv4."""
-    from pybgp.family import Family
-
-    family = Family(1, 4)
-    both = ground.name != "frr"  # which has labelled routes instead of the others, not beside them
-    await ground.start(families=("ipv4", "label4") if both else ("label4",), routes=STATIC if both else ())
-    async with ours() as mine:
-        mine.peer(families=(IPV4_UNICAST, family) if both else (family,))
-        await mine.up()
-        assert family in mine.snapshot().families
-
-
-async def flowspec(ground: Field) -> None:
-    """The session carries flow specifications (RFC 8955) beside IPv4."""
-    from pybgp.family import Family
-
-    family = Family(1, 133)
-    await ground.start(families=("ipv4", "flow4"), routes=STATIC)
-    async with ours() as mine:
-        await exchange(ground, mine, families=(IPV4_UNICAST, family))
-        assert family in mine.snapshot().families
 
 
 __all__ = ["lost"]

@@ -227,6 +227,22 @@ async def hold_time(ground: Field) -> None:
         assert mine.snapshot().established_count == before.established_count
 
 
+async def hold_zero(ground: Field) -> None:
+    """We offer 0: neither side sends a KEEPALIVE after the first, and the session stays."""
+    await ground.start(routes=STATIC, hold_time=9)
+    async with ours() as mine:
+        await exchange(ground, mine, hold_time=0)
+        assert mine.snapshot().hold_time == 0
+        before = mine.snapshot()
+        await asyncio.sleep(4.0)
+        after = mine.snapshot()
+        assert after.established_count == before.established_count
+        assert after.messages_received == before.messages_received, "it goes on sending"
+        assert after.messages_sent == before.messages_sent, "we go on sending"
+        mine.speaker.announce("203.0.114.0/24")
+        await has(ground, "203.0.114.0/24")
+
+
 async def hold_expiry(ground: Field) -> None:
     """The daemon falls silent: our hold timer ends the session."""
     await ground.start(routes=STATIC)
