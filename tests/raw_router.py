@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from pybgp.config import PeerConfig
-from pybgp.family import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.fsm.negotiation import make_open
 from pybgp.fsm.states import State
-from pybgp.messages import CodecContext, Keepalive, MessageType, encode_message
+from pybgp.messages import CodecContext, Keepalive, MessageType, encode_message, nlri
 from pybgp.messages.framing import Framer
 from pybgp.peer import Close, Peer
 from pybgp.policy import accept_all
@@ -17,7 +16,7 @@ from pybgp.session import Session
 
 OWN_AS = 64512
 OWN_ADDRESS = "192.0.2.1"
-FAMILIES = (IPV4_UNICAST, IPV6_UNICAST)
+FAMILIES = tuple(codec.family for codec in nlri.FAMILIES)
 KEEPALIVE = encode_message(Keepalive(), CodecContext())
 
 

@@ -15,6 +15,7 @@ from pybgp.family import IPV4_UNICAST, Family
 from pybgp.messages import MessageType, Update
 from pybgp.messages.attributes import ROW_OF
 from pybgp.messages.attributes.base import Flag
+from pybgp.messages.attributes.labelled import LabelledAttributes
 from pybgp.messages.attributes.path_attributes import AttributePool, PathAttributes
 from pybgp.messages.framing import HEADER_LENGTH, frame
 from pybgp.messages.update import decode_update
@@ -119,6 +120,9 @@ def compare(observer: RawPeer, update: Update, fed: PathAttributes, told: PathAt
     for code, raw in originals.items():
         if code not in ROW_OF and raw.flags & TRANSITIVE == TRANSITIVE:
             assert code in passed, "an unknown transitive attribute was lost"
+    if isinstance(fed, LabelledAttributes):
+        assert isinstance(told, LabelledAttributes)
+        assert (told.stack, told.next_hop) == (fed.stack, fed.next_hop[:16]), "a label goes with its own next hop"
     assert told.origin == fed.origin
     assert told.communities == fed.communities
     assert told.large_communities == fed.large_communities

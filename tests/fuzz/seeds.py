@@ -173,7 +173,7 @@ def session() -> Iterator[bytes]:
         for climb in (0, 1, 2, 3, 128, 129, 130, 131):
             yield (bytes((octet, climb)) + data_step(opening(octet)) + bytes((NEXT_DEADLINE,)) + data_step(KEEPALIVE))
             yield bytes((octet, climb)) + everyday
-    for octet, body in updates():
+    for octet, body in [*updates(), *other_updates()]:
         settings_octet = 4 * bool(octet & INTERNAL) | 16 * bool(octet & 8) | 32 * bool(octet & 2)
         yield bytes((settings_octet | 64 * (not octet & FOUR_OCTET_AS), 3)) + data_step(frame(2, body))
     numbers = random.Random(4271)
@@ -192,5 +192,5 @@ def data_step(data: bytes) -> bytes:
 
 
 def reencode() -> Iterator[bytes]:
-    for octet, body in [*updates(), *generated(100)]:
+    for octet, body in [*updates(), *other_updates(), *generated(100)]:
         yield bytes((octet,)) + body

@@ -13,12 +13,20 @@ from typing import Final
 
 from pybgp.config import PeerConfig
 from pybgp.errors import Cease
-from pybgp.family import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.fsm.actions import CloseTransport, Down, DownReason, OpenTransport, Received, Refresh, Up
 from pybgp.fsm.events import Event, EventKind
 from pybgp.fsm.negotiation import make_open
 from pybgp.fsm.states import TIMERS_OF, State, Timer
-from pybgp.messages import CodecContext, Keepalive, MessageType, Notification, Open, decode_message, encode_message
+from pybgp.messages import (
+    CodecContext,
+    Keepalive,
+    MessageType,
+    Notification,
+    Open,
+    decode_message,
+    encode_message,
+    nlri,
+)
 from pybgp.messages.framing import Framer
 from pybgp.session import KEPT, Happening, InternalError, Offence, OpenReceived, Session
 from tests.fuzz.inputs import Octets
@@ -31,7 +39,7 @@ KEEPALIVE: Final = encode_message(Keepalive(), CodecContext())
 
 @lru_cache(maxsize=256)
 def settings(octet: int) -> PeerConfig:
-    both = (IPV4_UNICAST, IPV6_UNICAST)
+    families = tuple(codec.family for codec in nlri.FAMILIES)
     internal = bool(octet & 4)
     return PeerConfig(
         address="192.0.2.2",
@@ -40,9 +48,9 @@ def settings(octet: int) -> PeerConfig:
         bgp_identifier=0x0A000001,
         passive=bool(octet & 1),
         delay_open_time=7.0 if octet & 2 else 0.0,
-        families=both,
+        families=families,
         hold_time=0 if octet & 8 else 9,
-        add_path_receive=both if octet & 16 else (),
+        add_path_receive=families if octet & 16 else (),
         extended_message=bool(octet & 32),
         four_octet_as=not octet & 64,
     )
