@@ -1,4 +1,5 @@
-"""Where pybgp and BIRD 2.0.12 are known to differ, with the sentence of the RFC that decides it.
+"""Where pybgp and BIRD 2.0.12 are known to differ, with the sentence of the RFC that decides it. (Written down by hand:
+the section that is named has the last word.)
 
 A difference counts as named only where its conditions hold for that very UPDATE: what is in its octets, and what each
 of the two made of it.
@@ -130,8 +131,8 @@ DIFFERENCES = (
     Difference(
         "subcode of prefixes in MP_REACH_NLRI or MP_UNREACH_NLRI that cannot be read",
         "RFC 4760 section 7",
-        "The NOTIFICATION message SHOULD use the error code of UPDATE Message Error with the subcode of Optional "
-        "Attribute Error.",
+        'The session SHOULD be terminated with the Notification message code/subcode indicating "UPDATE Message '
+        'Error"/"Optional Attribute Error".',
         "pybgp",
         lambda facts, ours, theirs: (
             ours.answer == (3, 9) and theirs.answer == (3, 1) and bool(facts.codes & {MP_REACH, MP_UNREACH})
@@ -207,8 +208,7 @@ DIFFERENCES = (
     Difference(
         "NEXT_HOP that is no address of a host",
         "RFC 4271 section 6.3, RFC 7606 section 7.3",
-        "If the NEXT_HOP attribute field is syntactically incorrect, the attribute is malformed; syntactic correctness "
-        "means that it represents a valid IP host address.",
+        "Syntactic correctness means that the NEXT_HOP attribute represents a valid IP host address.",
         "pybgp",
         lambda facts, ours, theirs: nothing(ours) and has(theirs) and no_host(facts),
     ),
