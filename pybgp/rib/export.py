@@ -220,14 +220,16 @@ class Export:
         source, target = path.source, self.target
         if target.internal:
             if source.internal:  # RFC 4456 section 8; as they came, whatever policy made of them (section 10)
-                attributes = attributes.with_(ORIGINATOR_ID, _originator(path))
-                attributes = attributes.with_(CLUSTER_LIST, (self.cluster_id, *path.received.cluster_list))
+                clusters = self.cluster_id.to_bytes(4, "big") + path.received.cluster_octets
+                attributes = attributes.reflected(_originator(path), clusters)
             if self.long_lived_partial and not self.long_lived and is_llgr_stale(attributes):
                 attributes = _least(attributes)
         else:
-            # RFC 5065 section 5.3: confederation segments, as an internal peer may send them, stay inside.
-            outside = attributes.as_path.without_confederation()
-            attributes = attributes.with_(AS_PATH, self.numbers.outgoing(outside, target.asn, own=source.local))
+            if self.numbers.plain and attributes.has_plain_path:
+                attributes = attributes.prepend(self.numbers.local_as)
+            else:  # RFC 5065 section 5.3: confederation segments, as an internal peer may send them, stay inside
+                outside = attributes.as_path.without_confederation()
+                attributes = attributes.with_(AS_PATH, self.numbers.outgoing(outside, target.asn, own=source.local))
             if attributes.local_pref is not None:
                 attributes = attributes.without(LOCAL_PREF)  # 5.1.5
             if attributes.originator_id is not None:

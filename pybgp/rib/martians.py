@@ -20,8 +20,12 @@ _IPV6_OF_NOBODY = frozenset({b"\x80" + bytes(16), b"\x80" + bytes(15) + b"\x01"}
 def martians(family: Family, nlri: Sequence[NLRI]) -> list[NLRI]:
     """Those of `nlri` that are to be ignored; families other than unicast have none."""
     if family == IPV4_UNICAST:
-        if not b"".join(nlri).translate(None, _HARMLESS_IPV4):
+        joined = b"".join(nlri)
+        if not joined.translate(None, _HARMLESS_IPV4):
             return []
+        sizes = set(map(len, nlri))
+        if len(sizes) == 1 and not joined[1 :: sizes.pop()].translate(None, _HARMLESS_IPV4):
+            return []  # the first octets stand in a column
         return [
             key for key in nlri if len(key) > 1 and ((key[1] >= 224 and key[0] >= 4) or (key[1] == 127 and key[0] >= 8))
         ]

@@ -280,3 +280,33 @@ def test_the_pool_gives_one_object_and_stays_small() -> None:
     assert pool.size <= 20
     with pytest.raises(ValueError, match="0"):
         AttributePool(limit=0)
+
+
+@given(path_attributes(), st.integers(0, 0xFFFFFFFF), st.lists(st.integers(0, 0xFFFFFFFF), min_size=1, max_size=70))
+def test_reflecting_is_setting_both(attributes: PathAttributes, originator: int, clusters: list[int]) -> None:
+    octets = b"".join(one.to_bytes(4, "big") for one in clusters)
+    reflected = attributes.reflected(originator, octets)
+    same = attributes.with_(ORIGINATOR_ID, originator).with_(CLUSTER_LIST, tuple(clusters))
+    assert reflected == same
+    assert (reflected.originator_id, reflected.cluster_list_length) == (same.originator_id, same.cluster_list_length)
+    assert (reflected.cluster_octets, reflected.local_pref, reflected.med) == (octets, same.local_pref, same.med)
+
+
+@pytest.mark.parametrize(
+    ("path", "plain"),
+    [
+        ("", True),
+        ("65001", True),
+        ("65001 65002 65003", True),
+        ("{65001}", False),
+        ("65001 {65002}", False),
+        ("(65001)", False),
+    ],
+)
+def test_a_plain_path_is_one_sequence(path: str, plain: bool) -> None:
+    assert PathAttributes.build(as_path=path).has_plain_path is plain
+    assert PathAttributes.build(as_path=path).prepend(7).as_path == AsPath.of(path).prepend(7)
+
+
+def test_a_block_without_a_path_is_plain() -> None:
+    assert PathAttributes(b"", b"", 0, 0, 0, None, None, None, 0).has_plain_path

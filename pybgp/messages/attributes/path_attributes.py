@@ -32,6 +32,7 @@ T = TypeVar("T")
 
 _ORIGIN, _AS_PATH, _NEXT_HOP, _MED, _LOCAL_PREF = ORIGIN.code, AS_PATH.code, NEXT_HOP.code, MED.code, LOCAL_PREF.code
 _ORIGINATOR_ID, _CLUSTER_LIST = ORIGINATOR_ID.code, CLUSTER_LIST.code
+_ORIGINATOR_HEAD = bytes((ORIGINATOR_ID.flags, _ORIGINATOR_ID, 4))
 _MANDATORY = frozenset({_ORIGIN, _AS_PATH})
 
 
@@ -221,6 +222,12 @@ class PathAttributes:
         return self.get(CLUSTER_LIST, ())
 
     @property
+    def cluster_octets(self) -> bytes:
+        """The CLUSTER_LIST as it is on the wire."""
+        span = find(self.block, _CLUSTER_LIST) if self.cluster_list_length else None
+        return b"" if span is None else self.block[span[0] : span[1]]
+
+    @property
     def next_hop_text(self) -> str | None:
         """The next hop as an address (the global one of two), None where there is none; the octets in hexadecimal
         digits where a family that the codec does not know has something else."""
@@ -259,6 +266,14 @@ class PathAttributes:
             raise ValueError(f"{row.name} is mandatory")
         return self._replaced(row.code, b"", None)
 
+    @property
+    def has_plain_path(self) -> bool:
+        """Whether the AS_PATH is empty or one AS_SEQUENCE, as most are."""
+        span = find(self.block, _AS_PATH)
+        if span is None or span[0] == span[1]:
+            return True
+        return self.block[span[0]] == SegmentType.AS_SEQUENCE and span[1] - span[0] == 2 + 4 * self.as_path_length
+
     def prepend(self, asn: int) -> "PathAttributes":
         """A copy with an AS number in front of the AS_PATH, as `AsPath.prepend`, without building the path."""
         if not 0 < asn <= 0xFFFFFFFF:
@@ -273,6 +288,27 @@ class PathAttributes:
         new = self._copy(replaced(self.block, _AS_PATH, tlv), self.next_hop)
         new.as_path_length += 1
         new.neighbor_as = asn
+        return new
+
+    def reflected(self, originator_id: int, clusters: bytes) -> "PathAttributes":
+        """A copy with ORIGINATOR_ID, and CLUSTER_LIST as octets, as a route reflector sends it (RFC 4456 section 8):
+        both in one go, in the place of those that are there."""
+        start = stop = len(self.block)
+        for _flags, code, first, _value, following in walk(self.block):
+            if code >= _ORIGINATOR_ID:
+                start = min(start, first)
+                if code > _CLUSTER_LIST:
+                    stop = first
+                    break
+                stop = following
+        tlv = (
+            _ORIGINATOR_HEAD
+            + originator_id.to_bytes(4, "big")
+            + encode_tlv(CLUSTER_LIST.flags, _CLUSTER_LIST, clusters)
+        )
+        new = self._copy(self.block[:start] + tlv + self.block[stop:], self.next_hop)
+        new.originator_id = originator_id
+        new.cluster_list_length = len(clusters) // 4
         return new
 
     def with_next_hop(self, next_hop: bytes) -> "PathAttributes":
