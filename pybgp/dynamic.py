@@ -7,12 +7,13 @@ it is kept (graceful restart).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from pybgp.config import PeerConfig
 from pybgp.errors import ConfigurationError, ProtocolError
+from pybgp.groups import POLICIES
 from pybgp.messages import CodecContext, MessageType, Open, decode_message
 from pybgp.messages.framing import Framer
 from pybgp.policy import Policy
@@ -34,6 +35,22 @@ class Range:
     import_policy: Policy | None = None
     export_policy: Policy | None = None
     peers: set[str] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, prefix: Prefix, peer_as: int | Iterable[int] | None, maximum: int, settings: Mapping[str, Any]) -> Self:
+        """With the policies among the settings. Raises ConfigurationError where they can serve no peer."""
+        unknown = settings.keys() - PeerConfig.names() - set(POLICIES)
+        if unknown:
+            raise ConfigurationError(f"{min(unknown)}: there is no such setting of a peer")
+        numbers = None if peer_as is None else frozenset((peer_as,) if isinstance(peer_as, int) else peer_as)
+        if numbers is not None and not numbers:
+            raise ConfigurationError("peer_as: names no AS; None is any")
+        if isinstance(maximum, bool) or not isinstance(maximum, int) or maximum < 1:
+            raise ConfigurationError(f"maximum: {maximum!r} must be a number of peers from 1 up")
+        own = {name: value for name, value in settings.items() if name not in POLICIES}
+        made = cls(prefix, numbers, maximum, own, settings.get("import_policy"), settings.get("export_policy"))
+        made.config("192.0.2.1" if prefix.family.afi == 1 else "2001:db8::1", min(numbers) if numbers else 1)
+        return made
 
     def config(self, address: str, peer_as: int) -> PeerConfig:
         """The settings of one peer. Raises ConfigurationError where they cannot be for this AS."""
@@ -58,25 +75,32 @@ class Ranges:
     def __bool__(self) -> bool:
         return bool(self._by_nlri)
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Range]:
         return iter(list(self._by_nlri.values()))
 
     def add(self, made: Range) -> None:
-        """Raises ConfigurationError where the prefix is a range already, or its settings can serve no peer."""
+        """Raises ConfigurationError where the prefix is a range already."""
         key = (made.prefix.family.afi, made.prefix.nlri)
         if key in self._by_nlri:
             raise ConfigurationError(f"listen_for: {made.prefix} is a range already")
-        if isinstance(made.maximum, bool) or not isinstance(made.maximum, int) or made.maximum < 1:
-            raise ConfigurationError(f"maximum: {made.maximum!r} must be a number of peers from 1 up")
-        example = "192.0.2.1" if made.prefix.family.afi == 1 else "2001:db8::1"
-        made.config(example, min(made.peer_as) if made.peer_as else 1)
         self._by_nlri[key] = made
+
+    def get(self, prefix: Prefix) -> Range:
+        """Raises ConfigurationError where it is none."""
+        found = self._by_nlri.get((prefix.family.afi, prefix.nlri))
+        if found is None:
+            raise ConfigurationError(f"{prefix} is no range of this speaker")
+        return found
+
+    def replace(self, other: Range) -> None:
+        """From now on another one serves its prefix, and has the peers that came."""
+        other.peers.update(self.get(other.prefix).peers)
+        self._by_nlri[other.prefix.family.afi, other.prefix.nlri] = other
 
     def remove(self, prefix: Prefix) -> Range:
         """Raises ConfigurationError where it is none."""
-        found = self._by_nlri.pop((prefix.family.afi, prefix.nlri), None)
-        if found is None:
-            raise ConfigurationError(f"{prefix} is no range of this speaker")
+        found = self.get(prefix)
+        del self._by_nlri[prefix.family.afi, prefix.nlri]
         return found
 
     def find(self, address: bytes) -> Range | None:

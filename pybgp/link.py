@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
+from pybgp import tcp_options
 from pybgp.peer import Peer
 from pybgp.session import Session
 from pybgp.transport import Connection, ReadBuffer, Security, connect, words
@@ -35,6 +36,7 @@ class Link:
         self._shell = shell
         self._task: asyncio.Task[None] | None = None
         self._unsent = 0
+        self._password = peer.config.password  # the key of the connection
 
     # the outgoing way
 
@@ -43,6 +45,7 @@ class Link:
 
     async def _connect(self) -> None:
         config = self.peer.config
+        self._password = config.password
         try:
             async with asyncio.timeout(config.connect_timeout + 1):  # the session's own timer comes first
                 await connect(
@@ -91,6 +94,20 @@ class Link:
         self._shell.soon()
 
     # what the speaker wants
+
+    def rekey(self) -> None:
+        """Where the neighbour's TCP MD5 key has become another one, the open connection goes on with that. What the
+        neighbour has not acknowledged is sent again, signed anew. Who cannot have the new key starts anew."""
+        password = self.peer.config.password
+        if password is None or self._password is None or password == self._password or self.ended:
+            return
+        self._password = password
+        if self.connection is None:  # still connecting, with the old one
+            return
+        try:
+            tcp_options.set_md5_key(self.connection.socket, self.peer.address, password)
+        except OSError as error:
+            self.peer.reset(words(error), self._shell.now())
 
     @property
     def can_write(self) -> bool:

@@ -9,13 +9,14 @@ from collections.abc import Callable, Sequence
 from pybgp.dynamic import Range, peer_as_of
 from pybgp.errors import ConnectionRejected, ProtocolError
 from pybgp.events import PeerEvent
+from pybgp.link import security_of
 from pybgp.messages import Notification, encode_message
 from pybgp.messages.context import CodecContext
 from pybgp.peer import Peer
 from pybgp.router import Router
 from pybgp.session import Session
 from pybgp.tcp_options import address_family, packed_key
-from pybgp.transport import Connection, Listener, ReadBuffer, Security, words
+from pybgp.transport import Connection, Listener, ReadBuffer, words
 
 STRANGERS = 64
 """Connections that are being turned away at the same time; more are closed without a word."""
@@ -258,7 +259,7 @@ class Door:
                 if why is not None:
                     return why
         try:
-            Security(None, config.ttl_security, config.ttl, config.interface).apply_accepted(connection.socket)
+            security_of(peer).apply(connection.socket, peer.address)
         except OSError as error:
             return f"the connection could not be protected: {words(error)}"
         return None

@@ -68,6 +68,8 @@ LIVE: Final = frozenset(
         *SETTINGS_OUT,
     )
 )
+REKEYED: Final = frozenset(("password",))
+"""May change so where there is a key before and after: the shell sets it on the open connection."""
 
 
 class Router:
@@ -152,7 +154,8 @@ class Router:
         )
         changed = {name for name in PeerConfig.names() if getattr(config, name) != getattr(peer.config, name)}
         if changed:
-            peer.reconfigure(config, now, reset=not changed <= LIVE)
+            keyed = peer.config.password is not None and config.password is not None
+            peer.reconfigure(config, now, reset=not changed <= (LIVE | REKEYED if keyed else LIVE))
             self.tell(PeerEvent("changed", peer.address, ", ".join(sorted(changed)), now=now or 0.0))
         self._warn_of_missing_policy(peer, now)
         self.touched.add(peer)

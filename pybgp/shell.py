@@ -119,6 +119,8 @@ class Shell:
         if self._secure:
             self._secure = False
             self._door.secure()
+            for link in list(self._links.values()):
+                link.rekey()
         router = self.router
         share = Slice(self.now)
         while True:

@@ -230,27 +230,37 @@ class Speaker:
         """
         settings = {**self._groups.settings(group), **settings, "group": group}
         settings.pop("peer_as", None)
-        policies = {name: settings.pop(name, None) for name in POLICIES}
         settings.setdefault("local_as", self.local_as)
         if settings["local_as"] != self.local_as:
             settings.setdefault("speaker_as", self.local_as)
         settings.setdefault("bgp_identifier", self.bgp_identifier)
-        unknown = settings.keys() - PeerConfig.names()
-        if unknown:
-            raise ConfigurationError(f"{min(unknown)}: there is no such setting of a peer")
-        numbers = None if peer_as is None else frozenset((peer_as,) if isinstance(peer_as, int) else peer_as)
-        if numbers is not None and not numbers:
-            raise ConfigurationError("peer_as: names no AS; None is any")
-        try:
-            wanted = Prefix(prefix)
-        except ValueError as error:
-            raise ConfigurationError(f"listen_for: {error}") from None
-        self._router.ranges.add(Range(wanted, numbers, maximum, settings, **policies))
+        self._router.ranges.add(Range.of(_range(prefix), peer_as, maximum, settings))
+        self._shell.secure()
+
+    def change_range(self, prefix: str | Prefix, **fields: Any) -> None:
+        """Change settings or policies of a range, and with it its peers, each as `change_peer` would. Another
+        `peer_as` ends the sessions of those that may not come any more; another `maximum` ends none.
+        Raises ConfigurationError before anything is changed."""
+        old = self._router.ranges.get(_range(prefix))
+        policies = {name: getattr(old, name) for name in POLICIES}
+        settings = {**old.settings, **policies, **fields}
+        new = Range.of(old.prefix, settings.pop("peer_as", old.peer_as), settings.pop("maximum", old.maximum), settings)
+        own = {name: value for name, value in fields.items() if name not in ("peer_as", "maximum")}
+        peers = [self._router.peers[address] for address in old.peers]
+        for peer in peers:
+            self._changed(peer, own)
+        self._router.ranges.replace(new)
+        for peer in peers:
+            peer.dynamic = new
+            if new.peer_as is None or peer.config.peer_as in new.peer_as:
+                self._change(peer, own)
+            else:
+                self._router.remove_peer(peer, self._shell.now_if_running())
         self._shell.secure()
 
     def stop_listening_for(self, prefix: str | Prefix) -> None:
         """Take no more peers from a prefix, and end the sessions of those that came. Raises ConfigurationError."""
-        gone = self._router.ranges.remove(Prefix(prefix))
+        gone = self._router.ranges.remove(_range(prefix))
         for address in list(gone.peers):
             self._router.remove_peer(self._router.peers[address], self._shell.now_if_running())
         self._shell.secure()
@@ -258,7 +268,8 @@ class Speaker:
     def change_peer(self, address: str, **fields: Any) -> PeerHandle:
         """Change settings or policies of a peer. Policies and the description change in place, timers serve
         from the next time that they are used; what the OPEN said or the connection needs ends the session
-        (of this peer alone), which then comes back. Same errors as `add_peer`."""
+        (of this peer alone), which then comes back. Another TCP MD5 `password` in the place of one leaves the session
+        as it is, if the neighbour changes it, too, before the hold time is over. Same errors as `add_peer`."""
         peer = self._peer(address)
         self._change(peer, fields)
         self._groups.own(peer.address, fields)
@@ -403,6 +414,13 @@ def _identifier(value: str | int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= 0xFFFFFFFF:
         raise ConfigurationError(f"bgp_identifier: {value!r} must be a 32-bit number, not zero (RFC 6286)")
     return value
+
+
+def _range(prefix: str | Prefix) -> Prefix:
+    try:
+        return Prefix(prefix)
+    except ValueError as error:
+        raise ConfigurationError(f"listen_for: {error}") from None
 
 
 def _config(**settings: Any) -> PeerConfig:

@@ -37,13 +37,11 @@ class Security:
     interface: str | None = None
 
     def apply(self, sock: socket.socket, address: str) -> None:
-        """Before connecting. Raises OSError: without its protection a connection is not made."""
+        """Before connecting, or to a connection that was accepted: the key that it has from the listening socket is
+        that of the moment when it came, which may be an older one. Raises OSError: without its protection there is
+        no connection."""
         if self.password is not None:
             tcp_options.set_md5_key(sock, address, self.password)
-        self.apply_accepted(sock)
-
-    def apply_accepted(self, sock: socket.socket) -> None:
-        """To a connection that was accepted: its key was the listening socket's. Raises OSError."""
         if self.interface is not None:
             tcp_options.bind_to_device(sock, self.interface)
         if self.ttl_security is not None:

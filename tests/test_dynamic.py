@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from pybgp import ConfigurationError, Speaker, accept_all
+from pybgp import ConfigurationError, Speaker, accept_all, reject_all
 from pybgp.dynamic import peer_as_of
 from pybgp.errors import ProtocolError
 from pybgp.messages import CodecContext, Keepalive, Notification, encode_message
@@ -17,6 +17,7 @@ from tests.loopback import Neighbour, address, connect, speaker, until
 from tests.wire import their_open
 
 EVERYBODY = "127.0.0.0/8"
+OPEN = {"import_policy": accept_all, "export_policy": accept_all}
 
 
 async def test_who_comes_from_the_range_becomes_a_peer_and_goes() -> None:
@@ -204,3 +205,31 @@ async def test_the_key_goes_with_the_range() -> None:
         hub.listen_for(EVERYBODY)
         connect(guest, comes, at)
         await guest.established(at, timeout=10)
+
+
+async def test_a_range_changes_with_its_peers() -> None:
+    """Policies and another key leave the sessions of the range up; another AS ends those that may not come any more."""
+    at, one_at, two_at = address(), address(), address()
+    async with speaker(at, 1) as hub, speaker(one_at, 2) as one, speaker(two_at, 3, local_as=64999) as two:
+        hub.listen_for(EVERYBODY, peer_as={64512, 64999}, graceful_restart=False, password="old", **OPEN)
+        connect(one, one_at, at, password="old")
+        connect(two, two_at, at, peer_as=64512, password="old", **OPEN)
+        for guest in (one, two):
+            guest.announce("10.1.0.0/16", next_hop="192.0.2.1")
+            await guest.established(at, timeout=10)
+        await until(lambda: sum(peer.routes_received for peer in hub.peers().values()) == 2)
+        with pytest.raises(ConfigurationError, match="no such setting"):
+            hub.change_range(EVERYBODY, pasword="new")
+        with pytest.raises(ConfigurationError, match="no range"):
+            hub.change_range("127.0.0.0/9", password="new")
+        hub.change_range(EVERYBODY, password="new", import_policy=reject_all)
+        for guest in (one, two):
+            guest.change_peer(at, password="new")
+        await until(lambda: hub.explain("10.1.0.0/16").best is None)
+        one.announce("10.2.0.0/16", next_hop="192.0.2.1")
+        await until(lambda: hub.peers()[one_at].routes_received == 2)
+        assert {peer.established_count for peer in hub.peers().values()} == {1}
+        hub.change_range(EVERYBODY, peer_as=64512, import_policy=accept_all)
+        await until(lambda: hub.peers().keys() == {one_at})
+        await until(lambda: hub.explain("10.1.0.0/16").best is not None)
+        assert hub.peers()[one_at].established_count == 1

@@ -174,9 +174,39 @@ async def test_md5_with_another_or_no_password(passive: bool, theirs: str | None
         assert waiting.peers()[b_at if waiting is a else a_at].state is State.ACTIVE
 
 
-async def test_a_password_can_be_changed_and_removed_at_run_time() -> None:
+async def test_another_password_leaves_the_session_up() -> None:
+    """The kernel signs with the new key at once; what the other side throws away meanwhile is sent again."""
     async with pair(password=SECRET) as (a, a_at, b, b_at):
-        for password in ("another one", None, SECRET):
+        await a.established(timeout=LIMIT)
+        await b.established(timeout=LIMIT)
+        for number, password in enumerate(("another one", "and another")):
+            a.change_peer(b_at, password=password)
+            a.announce(f"10.{number}.0.0/16", next_hop="192.0.2.1")
+            await asyncio.sleep(0.3)  # signed with a key that b does not know yet
+            assert b.peers()[a_at].routes_received == number
+            b.change_peer(a_at, password=password)
+            b.announce(f"10.{number}.0.0/16", next_hop="192.0.2.1")
+            await until(lambda n=number: b.peers()[a_at].routes_received == n + 1)  # type: ignore[misc]
+            await until(lambda n=number: a.peers()[b_at].routes_received == n + 1)  # type: ignore[misc]
+        for one, other in ((a, b_at), (b, a_at)):
+            assert (one.peers()[other].established, one.peers()[other].established_count) == (True, 1)
+
+
+async def test_a_password_that_only_one_side_changes_ends_with_the_hold_time() -> None:
+    async with pair(password=SECRET, hold_time=3, connect_retry_max=0.2, connect_timeout=0.2) as (a, a_at, b, b_at):
+        await a.established(timeout=LIMIT)
+        await b.established(timeout=LIMIT)
+        a.change_peer(b_at, password="another one")
+        await until(lambda: not a.peers()[b_at].established)
+        await until(lambda: not b.peers()[a_at].established)
+        assert "hold time" in b.peers()[a_at].last_error or "hold" in a.peers()[b_at].last_error
+        b.change_peer(a_at, password="another one")
+        await a.established(timeout=LIMIT)
+
+
+async def test_a_first_password_and_none_any_more_need_another_connection() -> None:
+    async with pair(password=SECRET) as (a, a_at, b, b_at):
+        for password in (None, SECRET):
             await a.established(timeout=LIMIT)
             await b.established(timeout=LIMIT)
             for one, other in ((a, b_at), (b, a_at)):

@@ -82,12 +82,13 @@ def apply(
             speaker.change_peer(peer.config.address, **_changed(peer, names, settings.policies))
         except ConfigurationError as error:
             refused[peer.config.address] = error
-    for prefix in steps.closed:
-        speaker.stop_listening_for(str(prefix))
+    for prefix in set(steps.closed) - {listen.prefix for listen in steps.opened}:
+        speaker.stop_listening_for(prefix)
     for listen in steps.opened:
         try:
             every: dict[str, Any] = {**listen.settings(), **_policies(listen, settings.policies)}
-            speaker.listen_for(str(listen.prefix), peer_as=listen.peer_as, maximum=listen.maximum, **every)
+            serve = speaker.change_range if listen.prefix in steps.closed else speaker.listen_for
+            serve(listen.prefix, peer_as=listen.peer_as, maximum=listen.maximum, **every)
         except ConfigurationError as error:
             refused[str(listen.prefix)] = error
     for peer in steps.new:
