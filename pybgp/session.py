@@ -55,7 +55,7 @@ from pybgp.messages import (
     encode_message,
 )
 from pybgp.messages.attributes.path_attributes import AttributePool
-from pybgp.messages.framing import Framer, frame
+from pybgp.messages.framing import HEADER_LENGTH, Framer, frame
 from pybgp.messages.update import Update, decode_update
 
 __all__ = ["Counters", "Happening", "InternalError", "Offence", "OpenReceived", "Recorder", "Session"]
@@ -199,6 +199,11 @@ class Session:
         kind = EventKind.MANUAL_STOP
         if isinstance(error, ConnectionCollisionResolution) and self.state >= State.OPEN_SENT:
             kind = EventKind.OPEN_COLLISION_DUMP
+            if self._output and self._output[-1][18] == MessageType.KEEPALIVE:
+                # Not yet gone out; with it the peer might think itself established here, and close the other one.
+                self._output.pop()
+                self.counters.messages_out -= 1
+                self.counters.bytes_out -= HEADER_LENGTH
         elif self.negotiated is not None and self.negotiated.graceful_notification:
             error = HardReset(error.reason, bytes((error.code, error.subcode)) + error.data)
         self._wanted = False
