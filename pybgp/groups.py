@@ -23,11 +23,11 @@ DEFAULT: Final = Default()
 @dataclass(slots=True)
 class _Group:
     settings: dict[str, Any]
-    peers: dict[str, dict[str, Any]] = field(default_factory=dict)  # address -> its own settings
+    peers: dict[str, dict[str, Any]] = field(default_factory=dict)  # address, or prefix -> its own settings
 
 
 class Groups:
-    """The groups of one speaker."""
+    """The groups of one speaker. Their members are peers by address, and ranges of dynamic ones by prefix."""
 
     def __init__(self) -> None:
         self._groups: dict[str, _Group] = {}

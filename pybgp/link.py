@@ -78,6 +78,7 @@ class Link:
             connection.abort()
             return
         self.connection = connection
+        self.rekey()
         self.peer.connected(self.session, connection.local_address, self._shell.now(), connection.link_local)
         self._shell.soon()
 
@@ -101,9 +102,9 @@ class Link:
         password = self.peer.config.password
         if password is None or self._password is None or password == self._password or self.ended:
             return
-        self._password = password
-        if self.connection is None:  # still connecting, with the old one
+        if self.connection is None:  # still connecting, with the old one: once it stands
             return
+        self._password = password
         try:
             tcp_options.set_md5_key(self.connection.socket, self.peer.address, password)
         except OSError as error:

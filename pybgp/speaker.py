@@ -158,14 +158,22 @@ class Speaker:
         self._groups.add(name, settings)
 
     def change_group(self, name: str, **settings: Any) -> None:
-        """Change settings of a group (`DEFAULT` takes one out), and with it its peers, each as `change_peer` would:
-        what they have of their own stays. Raises ConfigurationError before anything is changed."""
+        """Change settings of a group (`DEFAULT` takes one out), and with it its peers, each as `change_peer` would,
+        and its ranges (`listen_for`): what they have of their own stays. Raises ConfigurationError before anything is
+        changed."""
         changes = self._groups.changes(name, settings)
-        for address, fields in changes:
-            self._changed(self._peer(address), fields)
+        for member, fields in changes:
+            if "/" in member:
+                fields.pop("peer_as", None)
+                self._changed_range(member, fields)
+            else:
+                self._changed(self._peer(member), fields)
         self._groups.set(name, settings)
-        for address, fields in changes:
-            self._change(self._peer(address), fields)
+        for member, fields in changes:
+            if "/" in member:
+                self._change_range(member, fields)
+            else:
+                self._change(self._peer(member), fields)
 
     def remove_group(self, name: str) -> None:
         """Raises ConfigurationError where peers are of it."""
@@ -228,29 +236,41 @@ class Speaker:
         counts before a range, a longer range before a shorter one; `password` is the TCP MD5 key of the whole prefix.
         Raises ConfigurationError.
         """
-        settings = {**self._groups.settings(group), **settings, "group": group}
+        own = settings
+        settings = {**self._groups.settings(group), **own, "group": group}
         settings.pop("peer_as", None)
         settings.setdefault("local_as", self.local_as)
         if settings["local_as"] != self.local_as:
             settings.setdefault("speaker_as", self.local_as)
         settings.setdefault("bgp_identifier", self.bgp_identifier)
-        self._router.ranges.add(Range.of(_range(prefix), peer_as, maximum, settings))
+        made = Range.of(_range(prefix), peer_as, maximum, settings)
+        self._router.ranges.add(made)
+        self._groups.join(str(made.prefix), group, own)
         self._shell.secure()
 
     def change_range(self, prefix: str | Prefix, **fields: Any) -> None:
         """Change settings or policies of a range, and with it its peers, each as `change_peer` would. Another
         `peer_as` ends the sessions of those that may not come any more; another `maximum` ends none.
         Raises ConfigurationError before anything is changed."""
+        self._change_range(prefix, fields)
+        self._groups.own(str(_range(prefix)), fields)
+
+    def _changed_range(self, prefix: str | Prefix, fields: Mapping[str, Any]) -> Range:
+        """A range with other settings, after a look whether its peers can have them. Raises ConfigurationError."""
         old = self._router.ranges.get(_range(prefix))
         policies = {name: getattr(old, name) for name in POLICIES}
         settings = {**old.settings, **policies, **fields}
         new = Range.of(old.prefix, settings.pop("peer_as", old.peer_as), settings.pop("maximum", old.maximum), settings)
         own = {name: value for name, value in fields.items() if name not in ("peer_as", "maximum")}
-        peers = [self._router.peers[address] for address in old.peers]
-        for peer in peers:
-            self._changed(peer, own)
+        for address in old.peers:
+            self._changed(self._router.peers[address], own)
+        return new
+
+    def _change_range(self, prefix: str | Prefix, fields: Mapping[str, Any]) -> None:
+        new = self._changed_range(prefix, fields)
+        own = {name: value for name, value in fields.items() if name not in ("peer_as", "maximum")}
         self._router.ranges.replace(new)
-        for peer in peers:
+        for peer in [self._router.peers[address] for address in new.peers]:
             peer.dynamic = new
             if new.peer_as is None or peer.config.peer_as in new.peer_as:
                 self._change(peer, own)
@@ -261,6 +281,7 @@ class Speaker:
     def stop_listening_for(self, prefix: str | Prefix) -> None:
         """Take no more peers from a prefix, and end the sessions of those that came. Raises ConfigurationError."""
         gone = self._router.ranges.remove(_range(prefix))
+        self._groups.leave(str(gone.prefix))
         for address in list(gone.peers):
             self._router.remove_peer(self._router.peers[address], self._shell.now_if_running())
         self._shell.secure()

@@ -207,6 +207,27 @@ async def test_the_key_goes_with_the_range() -> None:
         await guest.established(at, timeout=10)
 
 
+async def test_a_group_changes_with_its_ranges() -> None:
+    at, guest_at = address(), address()
+    async with speaker(at, 1) as hub, speaker(guest_at, 2) as guest:
+        hub.add_group("guests", peer_as=64999, description="a guest", import_policy=accept_all)
+        hub.listen_for(EVERYBODY, peer_as=64512, group="guests", hold_time=30)
+        connect(guest, guest_at, at)
+        guest.announce("10.1.0.0/16", next_hop="192.0.2.1")
+        await until(lambda: hub.explain("10.1.0.0/16").best is not None)
+        with pytest.raises(ConfigurationError, match="restart_time"):
+            hub.change_group("guests", restart_time=-1, description="another")
+        assert hub.peers()[guest_at].description == "a guest"
+        hub.change_group("guests", description="a friend", peer_as=1, hold_time=60, import_policy=reject_all)
+        await until(lambda: hub.explain("10.1.0.0/16").best is None)
+        peer = hub.peers()[guest_at]
+        assert (peer.description, peer.established_count, hub.peer(guest_at).config.hold_time) == ("a friend", 1, 30)
+        with pytest.raises(ConfigurationError, match="guests"):
+            hub.remove_group("guests")
+        hub.stop_listening_for(EVERYBODY)
+        hub.remove_group("guests")
+
+
 async def test_a_range_changes_with_its_peers() -> None:
     """Policies and another key leave the sessions of the range up; another AS ends those that may not come any more."""
     at, one_at, two_at = address(), address(), address()

@@ -160,7 +160,9 @@ class ExaBgp(Daemon):
                     table.pop(_key(nlri), None)
             attributes = update.get("attribute", {})
             for hops in update.get("announce", {}).values():
-                for hop, nlris in hops.items():
+                # A next hop of two addresses (RFC 2545) is told as two next hops; the global one counts.
+                several = {hop: nlris for hop, nlris in hops.items() if not hop.startswith("fe80:")} or hops
+                for hop, nlris in several.items():
                     for nlri in nlris if hop != "null" else []:
                         if isinstance(nlri, dict) and "nlri" in nlri:
                             table[_key(nlri)] = _seen(nlri["nlri"], hop, attributes)
