@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pybgp.prefix import format_address, pack_address
 
+NOT_USABLE = 0x48  # IFA_F_TENTATIVE, IFA_F_DADFAILED
 ADDRESSES = Path("/proc/thread-self/net/if_inet6")
 
 
@@ -27,7 +28,9 @@ def link_local_beside(local: str, remote: str, listed: str | None = None) -> str
             return ""
     ours, theirs = (int.from_bytes(pack_address(text), "big") for text in (local, remote))
     lines = [
-        (int(digits, 16), index, int(length, 16)) for digits, index, length, *_ in map(str.split, listed.splitlines())
+        (int(digits, 16), index, int(length, 16))
+        for digits, index, length, _, flags, *_ in map(str.split, listed.splitlines())
+        if not int(flags, 16) & NOT_USABLE
     ]
     for address, index, length in lines:
         if address == ours and not _is_link_local(address) and (ours ^ theirs) >> (128 - length) == 0:

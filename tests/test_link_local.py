@@ -16,6 +16,8 @@ LISTED = """\
 20010db8000000010000000000000001 02 40 00 80     eth0
 fe80000000000000021122fffe334455 02 40 20 80     eth0
 20010db8000000020000000000000001 03 40 00 80     eth1
+20010db8000000050000000000000001 05 40 00 80     eth3
+fe80000000000000021122fffe334477 05 40 20 c0     eth3
 20010db8000000030000000000000001 04 80 00 80     eth2
 fe80000000000000021122fffe334466 04 40 20 80     eth2
 """
@@ -34,6 +36,7 @@ def test_the_address_of_the_same_interface_where_the_peer_is_on_it() -> None:
         ("2001:db8:0:3::1", "2001:db8:0:3::2"),  # a /128 has nobody beside it
         ("2001:db8:0:4::1", "2001:db8:0:4::2"),  # not an address of this machine
         ("fe80::211:22ff:fe33:4455", "fe80::1"),  # the session itself is link-local
+        ("2001:db8:0:5::1", "2001:db8:0:5::2"),  # it is tentative: another host may have it
         ("::1", "::1"),
         ("192.0.2.1", "192.0.2.2"),
     ],

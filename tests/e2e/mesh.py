@@ -94,12 +94,27 @@ class Mesh:
         return sum(peer.get("state") == "Established" for peer in agent.status().get("peers", []))
 
 
+def link_local_addresses(lab: Lab) -> dict[str, str]:
+    """Whose they are: the other address of each host, by the link-local one."""
+    found = {}
+    for host in lab.namespaces:
+        if isinstance(host, Host) and host.address_v6:
+            for line in host.run(
+                "ip", "-6", "-o", "address", "show", "dev", host.interface, "scope", "link"
+            ).splitlines():
+                found[line.split()[3].partition("/")[0]] = host.address_v6
+    return found
+
+
 def bird_routes(host: Host, family: int = 4) -> set[str]:
-    """The destinations that the kernel holds as `proto bird`, each with its next hop."""
+    """The destinations that the kernel holds as `proto bird`, each with its next hop: the address of that host on the
+    lab's network where it is its link-local one (RFC 2545: which of the two a route has depends on who was up first)."""
     found = set()
+    names = link_local_addresses(host.lab) if family == 6 else {}
     for line in host.routes("proto", "bird", family=family):
         words = line.split()
-        found.add(f"{words[0]} via {words[words.index('via') + 1]}" if "via" in words else words[0])
+        via = words[words.index("via") + 1] if "via" in words else ""
+        found.add(f"{words[0]} via {names.get(via, via)}" if via else words[0])
     return found
 
 
