@@ -27,11 +27,9 @@ def link_local_beside(local: str, remote: str, listed: str | None = None) -> str
         except OSError:
             return ""
     ours, theirs = (int.from_bytes(pack_address(text), "big") for text in (local, remote))
-    lines = [
-        (int(digits, 16), index, int(length, 16))
-        for digits, index, length, _, flags, *_ in map(str.split, listed.splitlines())
-        if not int(flags, 16) & NOT_USABLE
-    ]
+    rows = map(str.split, listed.splitlines())
+    usable = [row for row in rows if not int(row[4], 16) & NOT_USABLE]
+    lines = [(int(digits, 16), index, int(length, 16)) for digits, index, length, *_ in usable]
     for address, index, length in lines:
         if address == ours and not _is_link_local(address) and (ours ^ theirs) >> (128 - length) == 0:
             found = next((one for one, where, _ in lines if where == index and _is_link_local(one)), None)

@@ -107,8 +107,8 @@ def link_local_addresses(lab: Lab) -> dict[str, str]:
 
 
 def bird_routes(host: Host, family: int = 4) -> set[str]:
-    """The destinations that the kernel holds as `proto bird`, each with its next hop: the address of that host on the
-    lab's network where it is its link-local one (RFC 2545: which of the two a route has depends on who was up first)."""
+    """The destinations that the kernel holds as `proto bird`, each with its next hop. A link-local one stands for the
+    other address of that host (RFC 2545): which of the two a route has depends on who was up first."""
     found = set()
     names = link_local_addresses(host.lab) if family == 6 else {}
     for line in host.routes("proto", "bird", family=family):
