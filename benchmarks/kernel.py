@@ -1,208 +1,136 @@
-"""Routes into the kernel and out again: `calico_route.kernel` against a bare loop in the same run.
+"""J2: routes from one neighbour into the kernel's table, and out again.
 
-    python benchmarks/kernel.py [--routes 100000] [--rounds 3] [--ipv6] [--json]
+    python -m benchmarks.kernel [--peers pybgp,bird2,frr] [--jobs host] [--routes 100000] [--rounds 5] [--json]
 
-The bare loop packs each message with one `struct.pack` and sends 500 at a time, without looking at what is
-there or keeping a record: what the kernel and Python's sockets allow. Times are medians of the rounds,
-which take turns. Makes a network namespace of its own (be root, or use run-isolated.sh), and removes it.
-`cpu` is the same ratio for processor time, kernel and user, which other work on the machine disturbs less;
-`stall` is the longest time for which another task of the event loop had to wait during ours.
+Clock: from the first octet of the prepared stream until the namespace of the speaker has N more prefixes in its tables
+(`/proc/net/fib_triestat`), and from the first octet of the withdrawal until they are gone. pybgp with the kernel is
+`calico_route`. The row "python netlink" is a bare loop in the same run: messages packed one by one, 500 in a send,
+nothing else (`benchmarks.fib`). "bare" ratios are against it.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import json
-import os
 import socket
-import statistics
-import struct
-import subprocess
 import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from calico_route.kernel import IPV4, IPV6, Kernel
+from benchmarks import feed
+from benchmarks.daemons import Setup, Speaker, chosen
+from benchmarks.fib import Bare
+from benchmarks.ingest import ASN, SETTLED, SOURCE, SPEAKER, Remote
+from benchmarks.table import Row, as_json, markdown
+from calico_route.kernel import IPV4
 from calico_route.kernel.socket import in_namespace
+from demo.lab import Host, Lab, LabError, why_impossible
 
-NEXT_HOPS = {
-    IPV4: (socket.inet_pton(socket.AF_INET, "192.168.78.22"), socket.inet_pton(socket.AF_INET, "192.168.78.23")),
-    IPV6: (socket.inet_pton(socket.AF_INET6, "2001:db8::22"), socket.inet_pton(socket.AF_INET6, "2001:db8::23")),
-}
+BARE = "python netlink"
 
 
-def destinations(afi: int, count: int) -> list[bytes]:
-    if afi == IPV4:
-        return [b" " + struct.pack(">I", 0x0A000000 + number) for number in range(count)]
-    head = b"\x80" + bytes.fromhex("20010db80001" + "00" * 6)
-    return [head + struct.pack(">I", 16 + number) for number in range(count)]
+def prefixes(pid: int) -> int:
+    """How many are in the main table of a process's namespace."""
+    text = Path(f"/proc/{pid}/net/fib_triestat").read_text()
+    _, _, main = text.partition("Main:")
+    return next((int(line.split()[1]) for line in main.splitlines() if line.strip().startswith("Prefixes:")), 0)
 
 
-class Bare:
-    """Packing included, batches of 500, nothing else."""
-
-    def __init__(self, netns: str, afi: int, ifindex: int) -> None:
-        self._socket = in_namespace(netns, lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0))
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        self._afi, self._ifindex = afi, ifindex
-
-    def run(self, nlri: list[bytes], gateway: bytes | None) -> None:
-        size = 4 if self._afi == IPV4 else 16
-        family = socket.AF_INET if self._afi == IPV4 else socket.AF_INET6
-        form = f"=IHHIIBBBBBBBBIHH{size}s" + (f"HH{size}sHHI" if gateway else "")
-        length = struct.calcsize(form)
-        kind, flags = (24, 0x501) if gateway else (25, 0x001)
-        tail = (4 + size, 5, gateway, 8, 4, self._ifindex) if gateway else ()
-        scope, route_type = (0, 1) if gateway else (255, 0)
-        for start in range(0, len(nlri), 500):
-            self._socket.send(
-                b"".join(
-                    struct.pack(
-                        form, length, kind, flags, 0, 0, family, 8 * size, 0, 0, 254, 12, scope, route_type, 0,
-                        4 + size, 1, destination[1:], *tail,
-                    )
-                    for destination in nlri[start : start + 500]
-                )
-            )  # fmt: skip
-            try:
-                raise SystemExit(f"the kernel refused: {self._socket.recv(65536, socket.MSG_DONTWAIT)!r}")
-            except BlockingIOError:
-                pass
-
-    def close(self) -> None:
-        self._socket.close()
+def until(pid: int, count: int, patience: float) -> float:
+    """Monotonic time at which there were exactly so many. Raises LabError."""
+    end = time.monotonic() + patience
+    while True:
+        found, now = prefixes(pid), time.monotonic()
+        if found == count:
+            return now
+        if now > end:
+            raise LabError(f"{found} prefixes in the kernel, and it should have been {count}")
+        time.sleep(0.005)
 
 
-async def stall(stop: asyncio.Event) -> float:
-    worst = 0.0
-    while not stop.is_set():
-        began = time.perf_counter()
-        await asyncio.sleep(0.001)
-        worst = max(worst, time.perf_counter() - began - 0.001)
-    return worst
-
-
-async def ours(kernel: Kernel, afi: int, nlri: list[bytes], next_hop: bytes | None) -> tuple[float, float, float]:
-    stop = asyncio.Event()
-    watch = asyncio.create_task(stall(stop))
-    await asyncio.sleep(0)
-    began, cpu = time.perf_counter(), time.process_time()
-    for start in range(0, len(nlri), 800):  # as they come: one UPDATE message holds about 800
-        kernel.update(afi, nlri[start : start + 800], None if next_hop is None else (next_hop,))
-        await asyncio.sleep(0)
-    await kernel.flush()
-    taken, cpu = time.perf_counter() - began, time.process_time() - cpu
-    stop.set()
-    return taken, cpu, await watch
-
-
-async def measure(netns: str, afi: int, count: int, rounds: int) -> dict[str, float]:
-    nlri = destinations(afi, count)
-    first, second = NEXT_HOPS[afi]
-    index = in_namespace(netns, lambda: socket.if_nametoindex("eth0"))
-    found: dict[str, list[float]] = {}
-
-    def note(name: str, seconds: float) -> None:
-        found.setdefault(name, []).append(seconds)
-
-    for _ in range(rounds):
-        bare = Bare(netns, afi, index)
-        for name, gateway in (("in", first), ("replace", second), ("out", None)):
-            began, cpu = time.perf_counter(), time.process_time()
-            bare.run(nlri, gateway)
-            note(f"bare_{name}", time.perf_counter() - began)
-            note(f"bare_{name}_cpu", time.process_time() - cpu)
-        bare.close()
-        began = time.perf_counter()
-        async with Kernel(netns=netns) as kernel:
-            note("start", time.perf_counter() - began)
-            for name, gateway in (("in", first), ("replace", second)):
-                seconds, used, waited = await ours(kernel, afi, nlri, gateway)
-                note(name, seconds)
-                note(f"{name}_cpu", used)
-                note("stall", waited)
-            if kernel.problems() or len(kernel.routes().installed[afi]) != count:
-                raise SystemExit(f"not all routes are in: {kernel.problems()[:1]}")
-        began = time.perf_counter()
-        async with Kernel(netns=netns) as kernel:
-            note("start_adopting", time.perf_counter() - began)
-            note("confirm", (await ours(kernel, afi, nlri, second))[0])
-            began = time.perf_counter()
-            if await kernel.resync():
-                raise SystemExit("a comparison found differences")
-            note("compare", time.perf_counter() - began)
-            seconds, used, waited = await ours(kernel, afi, nlri, None)
-            note("out", seconds)
-            note("out_cpu", used)
-            note("stall", waited)
-    medians = {name: statistics.median(values) for name, values in found.items()}
-    medians["stall"] = max(found["stall"])
-    return medians
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--routes", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--ipv6", action="store_true")
-    parser.add_argument("--json", action="store_true", help="one line of JSON instead of a table")
-    options = parser.parse_args()
-    afi = IPV6 if options.ipv6 else IPV4
-    netns = f"bench{os.getpid()}"
-    subprocess.run(["ip", "netns", "add", netns], check=True)
+def once(lab: Lab, kind: type[Speaker], stream: feed.Feed, files: tuple[Path, Path]) -> dict[str, float]:
+    hosts = {host.address: host for host in lab.namespaces if isinstance(host, Host)}
+    speaker = kind(hosts[SPEAKER])
+    source: Remote | None = None
     try:
-        commands = [
-            "link set lo up",
-            "link add eth0 type veth peer name far0",
-            "link set eth0 up",
-            "link set far0 up",
-            "addr add 192.168.78.21/24 dev eth0",
-            "-6 addr add 2001:db8::21/64 dev eth0 nodad",
-        ]
-        for command in commands:
-            subprocess.run(["ip", "-n", netns, *command.split()], check=True)
-        seconds = asyncio.run(measure(netns, afi, options.routes, options.rounds))
+        speaker.start(Setup(own=SPEAKER, neighbours=(SOURCE,), asn=ASN, clients=False, kernel=True))
+        source = Remote(hosts[SOURCE])
+        source.answer()
+        time.sleep(SETTLED)
+        pid = speaker.processes[0].pid
+        empty, cpu = prefixes(pid), speaker.cpu()
+        times = []
+        for file, count in zip(files, (stream.count, 0), strict=True):
+            source.order(send=str(file))
+            began = source.answer()["began"]
+            times.append(until(pid, empty + count, 120.0) - began)
+        return {"in": times[0], "out": times[1], "cpu_seconds": speaker.cpu() - cpu}
     finally:
-        subprocess.run(["ip", "netns", "del", netns], check=False)
-    rates = {
-        name: round(options.routes / value)
-        for name, value in seconds.items()
-        if name not in ("start", "stall") and not name.endswith("_cpu")
-    }
-    kinds = ("in", "replace", "out")
-    ratios = {name: round(seconds[name] / seconds[f"bare_{name}"], 2) for name in kinds}
-    cpu = {name: round(seconds[f"{name}_cpu"] / seconds[f"bare_{name}_cpu"], 2) for name in kinds}
-    if options.json:
-        print(
-            json.dumps(
-                {
-                    "benchmark": "kernel",
-                    "family": "ipv6" if options.ipv6 else "ipv4",
-                    "routes": options.routes,
-                    "rounds": options.rounds,
-                    "routes_per_second": rates,
-                    "time_against_bare": ratios,
-                    "cpu_against_bare": cpu,
-                    "longest_stall_ms": round(1000 * seconds["stall"], 1),
-                    "start_ms": round(1000 * seconds["start"], 1),
-                }
-            )
-        )
-        return
-    print(f"{options.routes} {'IPv6' if options.ipv6 else 'IPv4'} routes, medians of {options.rounds} rounds")
-    for name in kinds:
-        print(
-            f"{name:8} {rates[name]:9,}/s   bare {rates['bare_' + name]:9,}/s   "
-            f"against bare: time {ratios[name]:.2f}, cpu {cpu[name]:.2f}"
-        )
-    print(
-        f"adopt    {rates['start_adopting']:9,}/s   confirm {rates['confirm']:9,}/s   compare {rates['compare']:9,}/s"
-    )
-    print(f"longest stall of the event loop {1000 * seconds['stall']:.1f} ms, start {1000 * seconds['start']:.1f} ms")
+        if source is not None:
+            source.close()
+        speaker.stop()
+
+
+def bare(host: Host, count: int) -> dict[str, float]:
+    """The loop, in the namespace of the speakers, while none runs."""
+    keys = [b"\x20" + (0x0B000000 + number).to_bytes(4, "big") for number in range(count)]
+    index = in_namespace(host.netns, lambda: socket.if_nametoindex(host.interface))
+    loop = Bare(host.netns, IPV4, index)
+    times = []
+    try:
+        for gateway in (bytes(map(int, SOURCE.split("."))), None):
+            began = time.perf_counter()
+            loop.run(keys, gateway)
+            times.append(time.perf_counter() - began)
+    finally:
+        loop.close()
+    return {"in": times[0], "out": times[1]}
+
+
+def measure(kinds: list[type[Speaker]], jobs: list[str], count: int, rounds: int, mrt: Path | None) -> list[Row]:
+    rows: list[Row] = []
+    with Lab("bench") as lab:
+        home = lab.host("speaker", f"{SPEAKER}/16")
+        lab.host("source", f"{SOURCE}/16")
+        for job in jobs:
+            stream = feed.make(job, count, SOURCE, mrt)
+            files = (lab.directory / f"{job}.announce", lab.directory / f"{job}.withdraw")
+            files[0].write_bytes(stream.announce)
+            files[1].write_bytes(stream.withdraw)
+            own = {name: Row(stream.name, name, stream.count) for name in (*(kind.name for kind in kinds), BARE)}
+            rows += own.values()
+            for number in range(rounds):
+                for kind in kinds:
+                    text = f"\r{stream.name} {stream.count:,}: round {number + 1} of {rounds}, {kind.name:9}"
+                    print(text, end="", file=sys.stderr, flush=True)
+                    own[kind.name].add(**once(lab, kind, stream, files))
+                if job == "host":
+                    own[BARE].add(**bare(home, count))
+            print(file=sys.stderr)
+    return [row for row in rows if row.values]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peers", default="pybgp,bird2", help="which speakers (default: %(default)s)")
+    parser.add_argument("--jobs", default="host", help="host, inet and mrt (default: %(default)s)")
+    parser.add_argument("--routes", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--mrt", type=Path, help="a table dump for the job mrt")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    options = parser.parse_args()
+    impossible = why_impossible()
+    if impossible:
+        print(impossible, file=sys.stderr)
+        return 1
+    try:
+        kinds = chosen(options.peers, installing=True)
+        rows = measure(kinds, options.jobs.split(","), options.routes, options.rounds, options.mrt)
+    except (LabError, ValueError) as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    print(as_json(rows, "bird2") if options.json else markdown(rows, ("in", "out"), "bird2", ("cpu_seconds",)))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
