@@ -25,6 +25,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from calico_route.daemon import SWITCH
 from calico_route.kernel import IPV4, IPV6, Kernel
 from calico_route.kernel.socket import in_namespace
 
@@ -144,6 +145,7 @@ async def measure(netns: str, afi: int, count: int, rounds: int) -> dict[str, fl
 
 
 def main() -> None:
+    sys.setswitchinterval(SWITCH)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--routes", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3)

@@ -44,7 +44,7 @@ def until(pid: int, count: int, patience: float) -> float:
             return now
         if now > end:
             raise LabError(f"{found} prefixes in the kernel, and it should have been {count}")
-        time.sleep(0.005)
+        time.sleep(0.02)  # a look walks the whole table, on a processor that the speaker could use
 
 
 def once(lab: Lab, kind: type[Speaker], stream: feed.Feed, files: tuple[Path, Path]) -> dict[str, float]:

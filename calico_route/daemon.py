@@ -8,6 +8,7 @@ import dataclasses
 import logging
 import os
 import signal
+import sys
 from collections.abc import Mapping
 from functools import partial
 from typing import NoReturn
@@ -36,11 +37,16 @@ log = logging.getLogger(__name__)
 LEAVE_WITHIN = 4.5
 """Seconds from the signal to the end of the process, whatever hangs."""
 
+SWITCH = 0.0001
+"""Seconds after which the thread that writes routes has its turn. It needs little of the interpreter: at Python's 5 ms
+the kernel would wait for the loop, and 100,000 routes would take 1.3 times as long as a bare loop, not 1.0."""
+
 
 def run(settings: Settings, environ: Mapping[str, str]) -> int:
     """Run an agent until a signal ends it. Returns the exit code; UsageError for settings that cannot work."""
     logs.configure(settings.log_level, settings.log_format)
     etcd = _etcd_settings(settings, environ) if settings.etcd else None
+    sys.setswitchinterval(SWITCH)
     with gc_for_full_tables():
         return asyncio.run(_main(settings, etcd))
 

@@ -137,7 +137,8 @@ class Exchange:
         self._tables.distribute(self.adj_rib_in.announce(reach.nlri, reach.attributes, reach.path_ids))
 
     def withdrawn(self, unreach: Unreach) -> None:
-        self._tables.distribute(self.adj_rib_in.withdraw(unreach.nlri, unreach.path_ids))
+        together = not self._tables.has_readers
+        self._tables.distribute(self.adj_rib_in.withdraw(unreach.nlri, unreach.path_ids, together=together))
 
     def unblock(self) -> None:
         """Take what was above the peer's limit, where there is room now."""

@@ -400,7 +400,7 @@ class Speaker:
 
     def batches(self, *, snapshot: bool = True) -> Batches:
         """The same in batches of prefixes with the same paths, for readers of many routes."""
-        batches = Batches(RouteFeed(self._router.tables.selected))
+        batches = Batches(RouteFeed(self._router.tables.selections))
         self._router.subscribe(batches, snapshot=snapshot)
         self._shell.readers.add(batches)
         self._shell.soon()

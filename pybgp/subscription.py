@@ -18,7 +18,7 @@ from pybgp.pacing import PREFIXES
 from pybgp.prefix import NLRI
 from pybgp.rib.route import Change, Delta, Entry, Path, Source, paths_of
 
-Selected = Callable[[Family, NLRI], Entry | None]
+Selected = Callable[[Family, Sequence[NLRI]], Sequence[Entry | None]]
 EVENTS_KEPT = 4096
 
 
@@ -109,12 +109,15 @@ class RouteFeed:
                 chunk = dict(islice(pending.items(), limit))
                 for nlri in chunk:
                     del pending[nlri]
-            groups: dict[tuple[Entry | None, Entry | None], list[NLRI]] = {}
-            selected = self._selected
-            for nlri, old in chunk.items():
-                new = selected(family, nlri)
-                if new is not old:
-                    groups.setdefault((old, new), []).append(nlri)
+            keys, known = list(chunk), list(chunk.values())
+            news = self._selected(family, keys)
+            if len(set(map(id, known))) == 1 == len(set(map(id, news))):  # as it mostly is
+                groups = {(known[0], news[0]): keys}
+            else:
+                groups = {}
+                for nlri, old, new in zip(keys, known, news, strict=True):
+                    if new is not old:
+                        groups.setdefault((old, new), []).append(nlri)
             deltas = [Delta(family, nlri, old, new) for (old, new), nlri in groups.items() if differs(old, new)]
             if deltas:
                 return deltas

@@ -54,9 +54,10 @@ class Tables:
             rib = self._ribs[family] = LocRib(family, multipath=self._multipath, rules=self._rules)
         return rib
 
-    def selected(self, family: Family, nlri: NLRI) -> Entry | None:
+    def selections(self, family: Family, nlri: Sequence[NLRI]) -> list[Entry | None]:
+        """What is selected for each of these."""
         rib = self._ribs.get(family)
-        return None if rib is None else rib.selected(nlri)
+        return [None] * len(nlri) if rib is None else rib.selections(nlri)
 
     # who hears
 
@@ -88,6 +89,11 @@ class Tables:
             self.jobs.add(reader, self._prime(reader))
         else:
             reader.prime()
+
+    @property
+    def has_readers(self) -> bool:
+        """Whether anybody wants to know what was selected before a change."""
+        return len(self._readers) > 0
 
     def _prime(self, reader: Reader) -> Iterator[None]:
         for rib in self:

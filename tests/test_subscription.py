@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -30,8 +31,8 @@ class Table:
     def __init__(self) -> None:
         self.now: dict[NLRI, Entry] = {}
 
-    def selected(self, family: object, nlri: NLRI) -> Entry | None:
-        return self.now.get(nlri)
+    def selections(self, family: object, nlri: Sequence[NLRI]) -> list[Entry | None]:
+        return [self.now.get(one) for one in nlri]
 
     def put(self, feed: RouteFeed, nlri: list[NLRI], path: Path | None) -> None:
         groups: dict[Entry | None, list[NLRI]] = {}
@@ -70,7 +71,7 @@ def test_a_reader_who_follows_knows_the_table(
     everything."""
     table = Table()
     table.now.update(before)
-    feed = RouteFeed(table.selected)
+    feed = RouteFeed(table.selections)
     feed.add_snapshot(IPV4_UNICAST, list(before))
     feed.primed = True
     known: dict[NLRI, Entry] = {}
@@ -104,7 +105,7 @@ def test_a_reader_who_follows_knows_the_table(
 
 def test_what_changes_while_the_snapshot_is_taken_is_told_once_and_new() -> None:
     table = Table()
-    feed = RouteFeed(table.selected)
+    feed = RouteFeed(table.selections)
     table.put(feed, KEYS[:3], PATHS[0])
     table.put(feed, KEYS[1:2], PATHS[1])
     feed.add_snapshot(IPV4_UNICAST, KEYS[:3])
@@ -117,7 +118,7 @@ def test_what_changes_while_the_snapshot_is_taken_is_told_once_and_new() -> None
 
 def test_a_path_that_only_became_fresh_again_is_no_news() -> None:
     table = Table()
-    feed = RouteFeed(table.selected)
+    feed = RouteFeed(table.selections)
     feed.primed = True
     table.put(feed, KEYS[:1], PATHS[0])
     feed.take()
@@ -129,7 +130,7 @@ def test_a_path_that_only_became_fresh_again_is_no_news() -> None:
 
 async def test_cancelling_a_wait_loses_nothing() -> None:
     table = Table()
-    batches = Batches(RouteFeed(table.selected))
+    batches = Batches(RouteFeed(table.selections))
     batches.prime()
     waiting = asyncio.ensure_future(anext(batches))
     await asyncio.sleep(0)
@@ -148,7 +149,7 @@ async def test_cancelling_a_wait_loses_nothing() -> None:
 
 
 async def test_two_tasks_may_not_read_one_subscription() -> None:
-    batches = Batches(RouteFeed(Table().selected))
+    batches = Batches(RouteFeed(Table().selections))
     batches.prime()
     waiting = asyncio.ensure_future(anext(batches))
     await asyncio.sleep(0)
@@ -162,7 +163,7 @@ async def test_two_tasks_may_not_read_one_subscription() -> None:
 
 async def test_a_reader_that_is_dropped_is_forgotten() -> None:
     tables = Tables(multipath=1, failed=lambda owner, error: None)
-    batches = Batches(RouteFeed(tables.selected))
+    batches = Batches(RouteFeed(tables.selections))
     tables.subscribe(batches, snapshot=True)
     assert len(tables._readers) == 1
     del batches

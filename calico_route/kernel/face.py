@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from functools import partial
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import NamedTuple, Self, TypeVar
 
 from .fib import LINGER, Fib
 from .problem import Problem, Reporter
@@ -33,12 +34,20 @@ T = TypeVar("T")
 logger = logging.getLogger("calico_route.kernel")
 
 SLICE = 2000  # destinations planned in one go: about 2 ms, then the event loop has its turn
+BURST = 10  # slices written one after the other before events are looked at
 KERNEL_LOSS = 0.05  # seconds to let a link going down tell the whole story before routes are put back
 INLINE = 32  # routes written without the detour of a thread: quicker than handing them over
 RETRY_FIRST, RETRY_LAST = 1.0, 30.0
 REPORT_AFTER = 0.5  # seconds of quiet before the log tells what is kept out
 NOT_OPEN = "the kernel's routes are not open: start() first, and not after close()"
 LOOK_AFTER = 1.0  # seconds from an event that can have changed routes in silence to a full look
+
+
+class _Written(NamedTuple):
+    """What the kernel is working on."""
+
+    works: list[Work]
+    answer: asyncio.Future[Answers]
 
 
 class Kernel:
@@ -284,12 +293,8 @@ class Kernel:
     async def _slice(self) -> None:
         async with self._lock:
             self._read_events()
-            loop = asyncio.get_running_loop()
             for fib in self._fibs.values():
-                works = fib.plan(SLICE, loop.time())
-                self._state.touch_guards()
-                if works:
-                    await self._carry_out(fib, works)
+                await self._burst(fib)
                 if fib.lingering:
                     self._timers.later("expire", LINGER, self._expire)
                 if fib.failed:
@@ -297,21 +302,52 @@ class Kernel:
             self._timers.later("report", REPORT_AFTER, self._report)
         await asyncio.sleep(0)
 
-    async def _carry_out(self, fib: Fib, works: list[Work]) -> None:
-        batches = self._writer.pack(fib.afi, works)
+    async def _burst(self, fib: Fib) -> None:
+        """Write up to `BURST` slices: while the kernel works on one, in a thread, the next is planned and packed."""
+        now = asyncio.get_running_loop().time()
+        written: _Written | None = None
+        for _ in range(BURST):
+            if written is not None and fib.waits_for(written.works, SLICE):
+                await self._settled(fib, written)
+                written = None
+            works = fib.plan(SLICE, now)
+            self._state.touch_guards()
+            if not works:
+                break
+            batches = self._writer.pack(fib.afi, works)
+            if written is not None:
+                try:
+                    await self._settled(fib, written)
+                except BaseException:
+                    fib.again(works)
+                    raise
+                written = None
+            if sum(len(work.nlri) for work in works) <= INLINE:
+                self._settle(fib, works, partial(self._writer.write, batches))
+            else:
+                self._listen(False)  # events are taken in between writes, never during one
+                written = _Written(works, self._writer.write_aside(batches))
+        if written is not None:
+            await self._settled(fib, written)
+
+    async def _settled(self, fib: Fib, written: _Written) -> None:
+        """Wait for what is being written, and take in the answer."""
+        try:
+            await asyncio.wait([written.answer])
+        finally:
+            self._listen(not self._closed)
+        self._settle(fib, written.works, written.answer.result)
+
+    def _settle(self, fib: Fib, works: list[Work], answer: Callable[[], Answers]) -> None:
         answers: Answers = {}
         lost = False
         try:
-            if sum(len(work.nlri) for work in works) <= INLINE:
-                answers = self._writer.write(batches)
-            else:
-                self._listen(False)  # events are taken in between writes, never during one
-                try:
-                    answers = await self._writer.write_aside(batches)
-                finally:
-                    self._listen(not self._closed)
+            answers = answer()
         except Overrun:
             lost = True
+        except KernelError:
+            fib.again(works)
+            raise
         if fib.settle(works, answers):
             self._read_events()
             if fib.unblock():

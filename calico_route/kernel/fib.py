@@ -8,8 +8,9 @@ a lost or doubled event can't hurt, and the last of several wishes for a destina
 from __future__ import annotations
 
 import errno
+from collections import deque
 from collections.abc import Mapping, Sequence
-from itertools import islice
+from itertools import islice, repeat
 
 from .installed import Installed, Wish
 from .problem import (
@@ -49,8 +50,7 @@ class Fib(Installed):
     def want(self, nlri: Sequence[bytes], next_hops: tuple[bytes, ...] | None, options: RouteOptions) -> None:
         desired = self.desired
         if next_hops is None:
-            for destination in nlri:
-                desired.pop(destination, None)
+            deque(map(desired.pop, nlri, repeat(None)), maxlen=0)
         else:
             if len(self._wishes) > self._wish_limit:
                 self._forget_wishes()
@@ -98,6 +98,19 @@ class Fib(Installed):
 
     # --- from what is installed to what is wanted ---
 
+    def waits_for(self, works: Sequence[Work], limit: int) -> bool:
+        """Whether one of the next `limit` dirty destinations is among these, which the kernel is working on: what is
+        there is known when it has answered."""
+        if not self.dirty:
+            return False
+        written: set[bytes] = set().union(*(work.nlri for work in works))
+        return not written.isdisjoint(islice(self.dirty, limit))
+
+    def again(self, works: Sequence[Work]) -> None:
+        """These were planned, and the kernel has not taken them."""
+        for work in works:
+            self.dirty.update(dict.fromkeys(work.nlri))
+
     def plan(self, limit: int, now: float) -> list[Work]:
         """Messages for the next `limit` dirty destinations, those that make before those that delete."""
         dirty = self.dirty
@@ -112,6 +125,9 @@ class Fib(Installed):
         reasons, unconfirmed, surplus = self.reasons, self.unconfirmed, self.surplus
         foreign, local = self._here.routes[self.afi], self._here.local_nlri
         guards = self.resolver.guards(self.afi)
+        removed: tuple[int, int] | None = None  # metric and prefix length of the group that `remove` adds to
+        nowhere: list[bytes] = []
+        remove = nowhere.append
         last: Wish | None = None
         spec: RouteSpec | Reason = Reason(ProblemKind.NEXT_HOP, "")
         group: tuple[Op, RouteSpec | Reason, int] | None = None
@@ -119,7 +135,14 @@ class Fib(Installed):
             have = installed.get(destination)
             wish = desired.get(destination)
             if wish is None:
-                self._plan_removal(destination, have, works)
+                if have is None or surplus or unconfirmed or reasons or lost:
+                    self._plan_removal(destination, have, works)
+                    continue
+                kind = (have.metric, destination[0])
+                if kind != removed:
+                    removed = kind
+                    remove = works.group(Op.DELETE, bare(have.metric), destination[0]).append
+                remove(destination)
                 continue
             if wish is not last:  # neighbours mostly share their wish
                 last, spec, group = wish, self._resolved_wish(wish), None
@@ -255,6 +278,9 @@ class Fib(Installed):
         for work in works:
             if work.op in (Op.ADD, Op.REPLACE):
                 surprise |= self._settle_made(work, refusals)
+                continue
+            if work.op == Op.DELETE and not refusals:
+                deque(map(self.installed.pop, work.nlri, repeat(None)), maxlen=0)
                 continue
             for nlri in work.nlri:
                 code, words = refusals.get((nlri, True), (0, ""))

@@ -88,9 +88,9 @@ class Writer:
                 answers[refusal.request.nlri, not refusal.request.present] = (refusal.errno, words)
         return answers
 
-    async def write_aside(self, batches: list[bytes]) -> Answers:
+    def write_aside(self, batches: list[bytes]) -> asyncio.Future[Answers]:
         """Write in a thread of its own: the kernel's part is most of the time, and it may wait for a lock."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread(), self.write, batches)
+        return asyncio.get_running_loop().run_in_executor(self._thread(), self.write, batches)
 
     def close(self) -> None:
         if self._executor is not None:

@@ -63,11 +63,13 @@ class AdjRibIn:
                     deltas += self._announce_some(part, path)
         return deltas
 
-    def withdraw(self, nlri: list[NLRI], path_ids: Sequence[int] | None = None) -> list[Delta]:
-        """One Unreach of an UPDATE."""
+    def withdraw(
+        self, nlri: list[NLRI], path_ids: Sequence[int] | None = None, *, together: bool = False
+    ) -> list[Delta]:
+        """One Unreach of an UPDATE. `together`: see `LocRib.withdraw`."""
         deltas: list[Delta] = []
         for path_id, group in _by_path_id(nlri, path_ids):
-            deltas += self.rib.withdraw(group, self.source, path_id)
+            deltas += self.rib.withdraw(group, self.source, path_id, together=together)
         return deltas
 
     def _announce_some(self, nlri: list[NLRI], path: Path) -> list[Delta]:

@@ -67,7 +67,7 @@ class AdjRibOut:
     def announce(self, nlri: list[NLRI], attributes: PathAttributes) -> None:
         """Queue prefixes with the attributes as they shall go out. The list is kept: never change it."""
         pending, sent = self._pending, self.sent
-        if not sent.keys().isdisjoint(nlri):
+        if sent and not sent.keys().isdisjoint(nlri):
             held = list(map(sent.get, nlri))
             news = [known is not attributes and known != attributes for known in held]
             if not all(news):
@@ -82,12 +82,14 @@ class AdjRibOut:
             self._reach.put(nlri, pending, wanted=True)
 
     def withdraw(self, nlri: list[NLRI]) -> None:
-        """Queue a withdrawal of those that the peer holds; forget those that it was never told."""
+        """Queue a withdrawal of those that the peer holds; forget those that it was never told. The list is kept."""
         pending, sent = self._pending, self.sent
         if self.held:
             deque(map(self.held.pop, nlri, repeat(None)), maxlen=0)
-        if sent.keys().isdisjoint(nlri):
+        if not sent or sent.keys().isdisjoint(nlri):
             held = []
+        elif all(map(sent.__contains__, nlri)):
+            held = nlri
         else:
             held = [one for one in nlri if one in sent]
         if pending and len(held) < len(nlri):
@@ -102,10 +104,18 @@ class AdjRibOut:
         out: Outgoing = []
         pending, sent = self._pending, self.sent
         gone: list[NLRI] = []
-        while pending and len(gone) < limit and (batch := self._unreach.take(limit - len(gone))):
-            taken = [one for one in batch if pending.get(one, _ABSENT) is None]
-            deque(map(pending.pop, taken, repeat(None)), maxlen=0)
-            gone += taken
+        while pending and len(gone) < limit:
+            plain = not self._reach.keys and self._unreach.keys == len(pending)  # each queued once, and withdrawn
+            batch = self._unreach.take(limit - len(gone))
+            if not batch:
+                break
+            if not plain:
+                batch = [one for one in batch if pending.get(one, _ABSENT) is None]
+            if plain and len(batch) == len(pending):
+                pending.clear()
+            else:
+                deque(map(pending.pop, batch), maxlen=0)
+            gone += batch
         if gone:
             deque(map(sent.pop, gone, repeat(None)), maxlen=0)
             self._answered(gone)
@@ -114,8 +124,13 @@ class AdjRibOut:
         groups: dict[int, tuple[PathAttributes, list[NLRI]]] = {}
         if self.held:
             self._let_go()
-        while pending and limit and (batch := self._reach.take(limit)):
-            limit -= self._take_reach(batch, groups)
+        while pending and limit:
+            # Each queued once and wanted: then what came as one list has one set of attributes still.
+            whole = not self._unreach.keys and self._reach.keys == len(pending) and not self._reach.mixed
+            batch = self._reach.take(limit)
+            if not batch:
+                break
+            limit -= self._take_reach(batch, groups, whole=whole and self.most is None)
         while self._again and limit:
             one, _ = self._again.popitem()
             limit -= 1
@@ -176,13 +191,25 @@ class AdjRibOut:
                 self.held[one] = attributes
         return fits
 
-    def _take_reach(self, batch: list[NLRI], groups: dict[int, tuple[PathAttributes, list[NLRI]]]) -> int:
-        """Move a batch from pending to sent and into the groups; returns how many were taken."""
+    def _take_reach(
+        self, batch: list[NLRI], groups: dict[int, tuple[PathAttributes, list[NLRI]]], *, whole: bool
+    ) -> int:
+        """Move a batch from pending to sent and into the groups; returns how many were taken. `whole`: all of it is
+        wanted, with one set of attributes."""
         pending = self._pending
         if self.most is not None:
             batch = self._hold_back(batch)
             if not batch:
                 return 0
+        if whole and (first := pending[batch[0]]) is not None:
+            if len(batch) == len(pending):
+                pending.clear()
+            else:
+                deque(map(pending.pop, batch), maxlen=0)
+            self.sent.update(dict.fromkeys(batch, first))
+            self._answered(batch)
+            _group(groups, first).extend(batch)
+            return len(batch)
         values = list(map(pending.pop, batch, repeat(None)))
         kinds = set(map(id, values))
         first = values[0]
@@ -221,18 +248,20 @@ class _Queue:
     def __init__(self) -> None:
         self._batches: deque[list[NLRI]] = deque()
         self._offset = 0  # into the first batch
-        self._keys = 0
+        self.keys = 0
+        self.mixed = False  # whether one list may have several sets of attributes
 
     def put(self, keys: list[NLRI], pending: dict[NLRI, PathAttributes | None], *, wanted: bool) -> None:
         """Queue keys; `wanted` is which kind of slot this queue is for (announcements: True)."""
         self._batches.append(keys)
-        self._keys += len(keys)
-        if self._keys > 2 * len(pending) + self.SLACK:
+        self.keys += len(keys)
+        if self.keys > 2 * len(pending) + self.SLACK:
             self.clear()
             kept = [one for one, attributes in pending.items() if (attributes is not None) is wanted]
             if kept:
                 self._batches.append(kept)
-                self._keys = len(kept)
+                self.keys = len(kept)
+                self.mixed = True
 
     def take(self, limit: int) -> list[NLRI]:
         """Up to `limit` keys from one list; empty when there is none."""
@@ -244,10 +273,11 @@ class _Queue:
             self._batches.popleft()
             self._offset = 0
         taken = batch[start : start + limit] if start or limit < len(batch) else batch
-        self._keys -= len(taken)
+        self.keys -= len(taken)
         return taken
 
     def clear(self) -> None:
         self._batches.clear()
         self._offset = 0
-        self._keys = 0
+        self.keys = 0
+        self.mixed = False

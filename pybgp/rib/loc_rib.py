@@ -16,7 +16,7 @@ What callers must know:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import repeat
 from typing import NamedTuple
 
@@ -86,9 +86,18 @@ class LocRib:
                 self._compare(deltas, group, old, new)
         return deltas
 
-    def withdraw(self, nlri: list[NLRI], source: Source, path_id: int = 0) -> list[Delta]:
-        """Take the path of a source out; prefixes where it has none are passed over."""
+    def withdraw(self, nlri: list[NLRI], source: Source, path_id: int = 0, *, together: bool = False) -> list[Delta]:
+        """Take the path of a source out; prefixes where it has none are passed over. With `together` prefixes that are
+        left with nothing may share a Delta whose `old` is None, whatever they had: for who looks at `new` alone."""
         keys = nlri if len(set(nlri)) == len(nlri) else list(dict.fromkeys(nlri))
+        if together and len(keys) > 1 and self._only(keys, source, path_id):
+            deque(map(self._table.pop, keys), maxlen=0)
+            if not self._table:
+                self._table.clear()
+            _add(self._counts, source, -len(keys))
+            if self.watch is not None:
+                self.watch(keys, None)
+            return [Delta(self.family, keys, None, None)]
         deltas: list[Delta] = []
         for old, group in self._by_entry(keys):
             kept = [path for path in paths_of(old) if path.source is not source or path.path_id != path_id]
@@ -166,6 +175,15 @@ class LocRib:
         """The best path of a prefix, or a tuple of the multipath set, best first; None: nothing usable."""
         return self._selection(self._table.get(nlri))
 
+    def selections(self, nlri: Sequence[NLRI]) -> list[Entry | None]:
+        """The same of many prefixes, in their order."""
+        entries = list(map(self._table.get, nlri))
+        different = {id(entry): entry for entry in entries}
+        if len(different) == 1:
+            return [self._selection(entries[0])] * len(entries)
+        selected = {key: self._selection(entry) for key, entry in different.items()}
+        return list(map(selected.__getitem__, map(id, entries)))
+
     def count(self, source: Source) -> int:
         """Paths that a source has in the table, ineligible and stale ones too."""
         return self._counts.get(source, 0)
@@ -235,6 +253,14 @@ class LocRib:
             else:
                 group[1].append(key)
         return groups.values()
+
+    def _only(self, keys: list[NLRI], source: Source, path_id: int) -> bool:
+        """Whether each of these has a path of this source, usable, and no other."""
+        entries = set(map(self._table.get, keys))
+        return all(
+            isinstance(entry, Path) and entry.source is source and entry.path_id == path_id and entry.rejected is None
+            for entry in entries
+        )
 
     def _slices(self, chunk: int) -> Iterator[list[NLRI]]:
         """The keys as they are now. Taking them all (10 ms for a million) is what makes any change

@@ -250,3 +250,21 @@ def test_memory_of_decisions_is_bounded(rib: LocRib, monkeypatch: pytest.MonkeyP
         rib.announce([A], one)
         assert rib.selected(A) is not None
     assert all(len(memo) <= 8 for memo in (rib._joined, rib._tuples, rib._selections))
+
+
+def test_prefixes_that_are_left_with_nothing_share_a_delta() -> None:
+    """Where nobody asks what was selected before; not where another path is left, or one was not usable."""
+    rib = LocRib(IPV4_UNICAST)
+    one, two = peer(1), peer(2)
+    keys = [nlri(f"10.{number}.0.0/16") for number in range(4)]
+    for number, key in enumerate(keys):
+        rib.announce([key], path(one, number + 1))
+    assert rib.withdraw(keys[:2], one, together=True) == [Delta(IPV4_UNICAST, keys[:2], None, None)]
+    assert (len(rib), rib.count(one), rib.accepted(one)) == (2, 2, 2)
+    rib.announce([keys[3]], path(two, 9))
+    deltas = rib.withdraw([*keys[2:], keys[0]], one, together=True)
+    assert [key for delta in deltas if delta.new is None for key in delta.nlri] == [keys[2]]
+    assert rib.best(keys[3]) is not None
+    assert rib.count(one) == 0
+    assert rib.withdraw(keys, two, together=True)[0].nlri == [keys[3]]
+    assert len(rib) == 0
