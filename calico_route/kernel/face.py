@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
@@ -34,7 +35,8 @@ T = TypeVar("T")
 logger = logging.getLogger("calico_route.kernel")
 
 SLICE = 2000  # destinations planned in one go: about 2 ms, then the event loop has its turn
-BURST = 10  # slices written one after the other before events are looked at
+AHEAD = 4  # slices that wait for the kernel behind the one that it works on
+BURST = 20  # slices written one after the other before events are looked at
 KERNEL_LOSS = 0.05  # seconds to let a link going down tell the whole story before routes are put back
 INLINE = 32  # routes written without the detour of a thread: quicker than handing them over
 RETRY_FIRST, RETRY_LAST = 1.0, 30.0
@@ -93,6 +95,7 @@ class Kernel:
         self._retry_delay = RETRY_FIRST
         self._closed = False
         self._listening = False
+        self._surprised = False  # a route of somebody else was met that nobody had told of
         self._looked_at = float("-inf")
         self.looks = 0  # full looks taken, for status
 
@@ -303,57 +306,58 @@ class Kernel:
         await asyncio.sleep(0)
 
     async def _burst(self, fib: Fib) -> None:
-        """Write up to `BURST` slices: while the kernel works on one, in a thread, the next is planned and packed."""
+        """Write up to `BURST` slices. While the kernel works on one, in a thread, the next is planned, packed and put
+        behind it; events are taken in when all is written, never meanwhile."""
         now = asyncio.get_running_loop().time()
-        written: _Written | None = None
-        for _ in range(BURST):
-            if written is not None and fib.waits_for(written.works, SLICE):
-                await self._settled(fib, written)
-                written = None
-            works = fib.plan(SLICE, now)
-            self._state.touch_guards()
-            if not works:
-                break
-            batches = self._writer.pack(fib.afi, works)
-            if written is not None:
-                try:
-                    await self._settled(fib, written)
-                except BaseException:
-                    fib.again(works)
-                    raise
-                written = None
-            if sum(len(work.nlri) for work in works) <= INLINE:
-                self._settle(fib, works, partial(self._writer.write, batches))
-            else:
-                self._listen(False)  # events are taken in between writes, never during one
-                written = _Written(works, self._writer.write_aside(batches))
-        if written is not None:
-            await self._settled(fib, written)
-
-    async def _settled(self, fib: Fib, written: _Written) -> None:
-        """Wait for what is being written, and take in the answer."""
+        written: deque[_Written] = deque()
         try:
-            await asyncio.wait([written.answer])
+            for _ in range(BURST):
+                if any(fib.waits_for(one.works, SLICE) for one in written):
+                    await self._settle(fib, written, 0)
+                works = fib.plan(SLICE, now)
+                self._state.touch_guards()
+                if not works:
+                    break
+                batches = self._writer.pack(fib.afi, works)
+                if not written and sum(len(work.nlri) for work in works) <= INLINE:
+                    self._settled(fib, works, partial(self._writer.write, batches))
+                    continue
+                self._listen(False)
+                written.append(_Written(works, self._writer.write_aside(batches)))
+                await self._settle(fib, written, AHEAD)
         finally:
+            await self._settle(fib, written, 0)
             self._listen(not self._closed)
-        self._settle(fib, written.works, written.answer.result)
-
-    def _settle(self, fib: Fib, works: list[Work], answer: Callable[[], Answers]) -> None:
-        answers: Answers = {}
-        lost = False
-        try:
-            answers = answer()
-        except Overrun:
-            lost = True
-        except KernelError:
-            fib.again(works)
-            raise
-        if fib.settle(works, answers):
+        if self._surprised:
+            self._surprised = False
             self._read_events()
             if fib.unblock():
                 self._look_soon("a route is in the way that nobody told of")
-        if lost:
+
+    async def _settle(self, fib: Fib, written: deque[_Written], left: int) -> None:
+        """Take in the answers of the kernel, oldest first, until no more than so many are to come."""
+        failure: KernelError | None = None
+        while len(written) > left:
+            await asyncio.wait([written[0].answer])
+            one = written.popleft()
+            try:
+                self._settled(fib, one.works, one.answer.result)
+            except KernelError as error:
+                failure = error
+                left = 0
+        if failure is not None:
+            raise failure
+
+    def _settled(self, fib: Fib, works: list[Work], answer: Callable[[], Answers]) -> None:
+        answers: Answers = {}
+        try:
+            answers = answer()
+        except Overrun:
             self._look_soon("answers of the kernel were lost")
+        except KernelError:
+            fib.again(works)
+            raise
+        self._surprised |= fib.settle(works, answers)
 
     # --- listening ---
 

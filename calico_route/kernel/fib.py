@@ -28,6 +28,7 @@ from .route import NextHop, RouteOptions, RouteSpec, RouteType
 from .surroundings import Surroundings
 from .work import Op, Work, Works, bare
 
+INTERESTING = 64  # fewer destinations are planned one by one
 LINGER = 0.2  # seconds that a route outlives its next hop, for BGP to name another: then no hole appears
 
 
@@ -125,6 +126,10 @@ class Fib(Installed):
         reasons, unconfirmed, surplus = self.reasons, self.unconfirmed, self.surplus
         foreign, local = self._here.routes[self.afi], self._here.local_nlri
         guards = self.resolver.guards(self.afi)
+        if self._plain(nlri, works):
+            if not dirty:
+                self._overdue.clear()
+            return works.sorted()
         removed: tuple[int, int] | None = None  # metric and prefix length of the group that `remove` adds to
         nowhere: list[bytes] = []
         remove = nowhere.append
@@ -177,6 +182,31 @@ class Fib(Installed):
         if not dirty:
             self._overdue.clear()
         return works.sorted()
+
+    def _plain(self, nlri: list[bytes], works: Works) -> bool:
+        """Plan destinations that are all alike in one go, as they mostly are: new ones with one wish, or those that
+        nobody wants any more with one route. False: nothing was planned."""
+        if self.surplus or self.unconfirmed or self.reasons or self._lost or len(nlri) < INTERESTING:
+            return False
+        wishes, haves = list(map(self.desired.get, nlri)), list(map(self.installed.get, nlri))
+        wish, have = wishes[0], haves[0]
+        length = nlri[0][0]
+        alike = wishes.count(wish) == haves.count(have) == len(nlri) == [one[0] for one in nlri].count(length)
+        if not alike or (wish is None) == (have is None):
+            return False
+        if wish is None:
+            assert have is not None
+            works.group(Op.DELETE, bare(have.metric), length).extend(nlri)
+            return True
+        spec = self._resolved_wish(wish)
+        if isinstance(spec, Reason):
+            return False
+        here, chosen = self._here, set(nlri)
+        for others in (here.routes[self.afi], self.resolver.guards(self.afi), here.local_nlri):
+            if not chosen.isdisjoint(others):
+                return False
+        works.group(Op.ADD, spec, length).extend(nlri)
+        return True
 
     def _resolved_wish(self, wish: Wish) -> RouteSpec | Reason:
         spec = self._resolved.get(wish)

@@ -29,7 +29,7 @@ from .netlink import (
 
 T = TypeVar("T")
 
-BATCH_ROUTES = 1000  # messages in one send at most; fewer where their refusals would not fit
+BATCH_ROUTES = 2000  # messages in one send at most; fewer where their refusals would not fit
 BATCH_BYTES = 131072
 _NETLINK_ROUTE = 0
 _SOL_NETLINK = 270
