@@ -113,6 +113,8 @@ class Export:
 
     def each(self, path: Path, nlri: list[NLRI]) -> list[tuple[PathAttributes | None, list[NLRI]]]:
         """What the peer is told of a path for each of the prefixes, grouped."""
+        if path.source is self.target:
+            return [(None, nlri)]  # split horizon: half of all questions where there are two peers
         if self.policy.per_path:
             answer = self._answers.get(path) or self._one(path)
             return [(None if isinstance(answer, str) else answer, nlri)]

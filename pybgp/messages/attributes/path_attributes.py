@@ -16,7 +16,7 @@ from pybgp.messages.attributes.base import (
     RawAttribute,
     encode_tlv,
 )
-from pybgp.messages.attributes.block import CANONICAL, NOT_IN_BLOCK, find, for_old_speaker, replaced, walk
+from pybgp.messages.attributes.block import CANONICAL, NOT_IN_BLOCK, find, for_old_speaker, place_of, replaced, walk
 from pybgp.messages.attributes.cluster_list import CLUSTER_LIST
 from pybgp.messages.attributes.communities import COMMUNITIES
 from pybgp.messages.attributes.large_communities import LARGE_COMMUNITIES, LargeCommunity
@@ -34,6 +34,7 @@ _ORIGIN, _AS_PATH, _NEXT_HOP, _MED, _LOCAL_PREF = ORIGIN.code, AS_PATH.code, NEX
 _ORIGINATOR_ID, _CLUSTER_LIST = ORIGINATOR_ID.code, CLUSTER_LIST.code
 _ORIGINATOR_HEAD = bytes((ORIGINATOR_ID.flags, _ORIGINATOR_ID, 4))
 _MANDATORY = frozenset({_ORIGIN, _AS_PATH})
+_ASKED: dict[int, Any] = {}  # stands for: encoded once, and nothing kept
 
 
 class PathAttributes:
@@ -172,7 +173,7 @@ class PathAttributes:
         return value
 
     def _remember(self, key: int, value: object) -> None:
-        if self._memo is None:
+        if self._memo is None or self._memo is _ASKED:
             self._memo = {}
         self._memo[key] = value
 
@@ -293,14 +294,11 @@ class PathAttributes:
     def reflected(self, originator_id: int, clusters: bytes) -> "PathAttributes":
         """A copy with ORIGINATOR_ID, and CLUSTER_LIST as octets, as a route reflector sends it (RFC 4456 section 8):
         both in one go, in the place of those that are there."""
-        start = stop = len(self.block)
-        for _flags, code, first, _value, following in walk(self.block):
-            if code >= _ORIGINATOR_ID:
-                start = min(start, first)
-                if code > _CLUSTER_LIST:
-                    stop = first
-                    break
-                stop = following
+        block = self.block
+        start = place_of(block, _ORIGINATOR_ID)
+        stop = (
+            start if self.originator_id is None and not self.cluster_list_length else place_of(block, _CLUSTER_LIST + 1)
+        )
         tlv = (
             _ORIGINATOR_HEAD
             + originator_id.to_bytes(4, "big")
@@ -360,7 +358,7 @@ class PathAttributes:
     # -- sending ------------------------------------------------------------------------------------------
 
     def encoded(self, *, four_octet_as: bool, classic: bool) -> bytes:
-        """The attributes as an UPDATE carries them, without MP_REACH_NLRI; made once and kept.
+        """The attributes as an UPDATE carries them, without MP_REACH_NLRI; kept when it is asked for again.
 
         `classic`: with NEXT_HOP, for IPv4 in the NLRI field.  Without 4-octet AS numbers AS_PATH and AGGREGATOR
         are mapped to AS_TRANS where needed, with AS4_PATH and AS4_AGGREGATOR beside them (RFC 6793 4.2.2).
@@ -375,7 +373,10 @@ class PathAttributes:
         encoded = self.block if four_octet_as else for_old_speaker(self.block)
         if classic:
             encoded = replaced(encoded, _NEXT_HOP, encode_tlv(NEXT_HOP.flags, _NEXT_HOP, self.next_hop))
-        self._remember(key, encoded)
+        if memo is None:
+            self._memo = _ASKED  # most sets go to one neighbour: what is asked for twice is kept
+        else:
+            self._remember(key, encoded)
         return encoded
 
     # -- identity -----------------------------------------------------------------------------------------
