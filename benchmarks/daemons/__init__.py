@@ -244,7 +244,7 @@ class PyBgp(Speaker):
     def start(self, setup: Setup) -> None:
         client = "route_reflector_client = true\n" if setup.clients else ""
         if setup.kernel:
-            self._agent(setup)
+            self.agent(setup.own, setup.neighbours, setup.asn)
             return
         parts = [
             f'[[peer]]\naddress = "{one}"\npeer_as = {setup.asn}\nlocal_address = "{setup.own}"\n'
@@ -254,7 +254,7 @@ class PyBgp(Speaker):
         file = self.write("pybgp.toml", own=setup.own, asn=setup.asn, folder=self.folder, neighbours="\n".join(parts))
         self.run(sys.executable, "-m", "pybgp", "run", str(file), "--log-level", "error")
 
-    def _agent(self, setup: Setup) -> None:
+    def agent(self, own: str, neighbours: Sequence[str], asn: int) -> None:
         """With the kernel it is calico_route, in a mesh of the neighbours, from a file and not from etcd."""
         nodes = "\n---\n".join(
             json.dumps(
@@ -262,10 +262,10 @@ class PyBgp(Speaker):
                     "apiVersion": "projectcalico.org/v3",
                     "kind": "Node",
                     "metadata": {"name": address},
-                    "spec": {"bgp": {"ipv4Address": f"{address}/16", "asNumber": setup.asn}},
+                    "spec": {"bgp": {"ipv4Address": f"{address}/16", "asNumber": asn}},
                 }
             )
-            for address in (setup.own, *setup.neighbours)
+            for address in (own, *neighbours)
         )
         pool = {
             "apiVersion": "projectcalico.org/v3",
@@ -276,8 +276,8 @@ class PyBgp(Speaker):
         file = self.folder / "nodes.yaml"
         file.write_text(f"{nodes}\n---\n{json.dumps(pool)}\n")
         self.run(
-            *(sys.executable, "-m", "calico_route", "--peer-from-file", str(file), "--node-name", setup.own),
-            *("--ip", f"{setup.own}/16", "--as", str(setup.asn), "--workloads-from", "kernel", "--log-level", "error"),
+            *(sys.executable, "-m", "calico_route", "--peer-from-file", str(file), "--node-name", own),
+            *("--ip", f"{own}/16", "--as", str(asn), "--workloads-from", "kernel", "--log-level", "error"),
             *("--state-dir", str(self.folder), "--socket", str(self.folder / "agent.sock")),
         )
 
