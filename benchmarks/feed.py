@@ -11,9 +11,9 @@ from __future__ import annotations
 import bz2
 import gzip
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, Any, NamedTuple
 
 from pybgp import IPV4_UNICAST, CodecContext, PathAttributes
 from pybgp.messages.attributes.local_pref import LOCAL_PREF
@@ -32,7 +32,7 @@ class Feed(NamedTuple):
     """`announce` and `withdraw` are octets for the wire."""
 
     name: str
-    count: int
+    routes: int
     announce: bytes
     withdraw: bytes
 
@@ -98,7 +98,7 @@ def attribute_set(numbers: random.Random, next_hop: str) -> PathAttributes:
 
 def mrt(path: Path, next_hop: str, limit: int | None = None) -> Feed:
     """Raises ValueError where the file is no table dump."""
-    opener = {".gz": gzip.open, ".bz2": bz2.open}.get(path.suffix, open)
+    openers: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open}
     keys: list[NLRI] = []
     announce: list[bytes] = []
     waiting: list[NLRI] = []
@@ -116,7 +116,7 @@ def mrt(path: Path, next_hop: str, limit: int | None = None) -> Feed:
             announce.extend(encode_reach(IPV4_UNICAST, reach.nlri, attributes, CONTEXT))
             keys.extend(reach.nlri)
 
-    with opener(path, "rb") as file:
+    with openers.get(path.suffix, open)(path, "rb") as file:
         for key, attributes in _dumped(file):
             if attributes != block or len(waiting) > 500:
                 flush()
@@ -131,9 +131,9 @@ def mrt(path: Path, next_hop: str, limit: int | None = None) -> Feed:
     return Feed("mrt", len(keys), b"".join(announce), b"".join(encode_unreach(IPV4_UNICAST, keys, CONTEXT)))
 
 
-def _dumped(file: object) -> Iterator[tuple[NLRI, bytes]]:
+def _dumped(file: IO[bytes]) -> Iterator[tuple[NLRI, bytes]]:
     """Prefix and attributes of the first entry of each RIB_IPV4_UNICAST record."""
-    read = file.read  # type: ignore[attr-defined]
+    read = file.read
     while len(header := read(12)) == 12:
         kind, subtype = int.from_bytes(header[4:6], "big"), int.from_bytes(header[6:8], "big")
         record = read(int.from_bytes(header[8:12], "big"))

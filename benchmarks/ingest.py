@@ -86,16 +86,16 @@ def once(
         before, cpu = speaker.resident(), speaker.cpu()
         if isinstance(speaker, ExaBgp):
             source.order(send=str(files[0]))
-            announce = speaker.counted(stream.count, patience) - source.answer()["began"]
-            return {"announce": announce, "octets_a_route": (speaker.resident() - before) / stream.count}
-        announce = fed(source, sink, files[0], stream.count, patience)
+            announce = speaker.counted(stream.routes, patience) - source.answer()["began"]
+            return {"announce": announce, "octets_a_route": (speaker.resident() - before) / stream.routes}
+        announce = fed(source, sink, files[0], stream.routes, patience)
         resident, used = speaker.resident(), speaker.cpu() - cpu
         withdraw = fed(source, sink, files[1], 0, patience)
         return {
             "announce": announce,
             "withdraw": withdraw,
             "cpu_seconds": used,
-            "octets_a_route": (resident - before) / stream.count,
+            "octets_a_route": (resident - before) / stream.routes,
             "resident_MB": resident / 1e6,
         }
     finally:
@@ -114,12 +114,12 @@ def measure(kinds: list[type[Speaker]], jobs: list[str], count: int, rounds: int
             files = (lab.directory / f"{job}.announce", lab.directory / f"{job}.withdraw")
             files[0].write_bytes(stream.announce)
             files[1].write_bytes(stream.withdraw)
-            own = {kind.name: Row(stream.name, kind.name, stream.count) for kind in kinds}
+            own = {kind.name: Row(stream.name, kind.name, stream.routes) for kind in kinds}
             rows += own.values()
             for number in range(rounds):
                 for kind in kinds:
                     print(
-                        f"\r{stream.name} {stream.count:,}: round {number + 1} of {rounds}, {kind.name:9}",
+                        f"\r{stream.name} {stream.routes:,}: round {number + 1} of {rounds}, {kind.name:9}",
                         end="",
                         file=sys.stderr,
                     )

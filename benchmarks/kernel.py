@@ -59,7 +59,7 @@ def once(lab: Lab, kind: type[Speaker], stream: feed.Feed, files: tuple[Path, Pa
         pid = speaker.processes[0].pid
         empty, cpu = prefixes(pid), speaker.cpu()
         times = []
-        for file, count in zip(files, (stream.count, 0), strict=True):
+        for file, count in zip(files, (stream.routes, 0), strict=True):
             source.order(send=str(file))
             began = source.answer()["began"]
             times.append(until(pid, empty + count, 120.0) - began)
@@ -96,11 +96,11 @@ def measure(kinds: list[type[Speaker]], jobs: list[str], count: int, rounds: int
             files = (lab.directory / f"{job}.announce", lab.directory / f"{job}.withdraw")
             files[0].write_bytes(stream.announce)
             files[1].write_bytes(stream.withdraw)
-            own = {name: Row(stream.name, name, stream.count) for name in (*(kind.name for kind in kinds), BARE)}
+            own = {name: Row(stream.name, name, stream.routes) for name in (*(kind.name for kind in kinds), BARE)}
             rows += own.values()
             for number in range(rounds):
                 for kind in kinds:
-                    text = f"\r{stream.name} {stream.count:,}: round {number + 1} of {rounds}, {kind.name:9}"
+                    text = f"\r{stream.name} {stream.routes:,}: round {number + 1} of {rounds}, {kind.name:9}"
                     print(text, end="", file=sys.stderr, flush=True)
                     own[kind.name].add(**once(lab, kind, stream, files))
                 if job == "host":
