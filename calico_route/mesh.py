@@ -139,7 +139,10 @@ class Mesh:
                     log.info("node at %s is gone: session removed", address)
                 case AddPeer(peer):
                     address = peer.address
-                    speaker.add_peer(address, export_policy=_policy(peer.export), **peer.settings())
+                    # Both dial until they have met: who starts last is heard at once, and need not wait for the other,
+                    # which found nobody, to try again.
+                    settings = {**peer.settings(), "passive": False}
+                    speaker.add_peer(address, export_policy=_policy(peer.export), **settings)
                     self._peers[address] = peer
                     log.info("node %s at %s: session added%s", peer.node, address, _manner(peer))
                 case ChangePeer(peer, was):
@@ -164,9 +167,16 @@ class Mesh:
         async for event in events:
             try:
                 self._log(event)
+                self._settle_who_dials(event)
                 self._on_event()
             except Exception:
                 log.exception("event %s", event)
+
+    def _settle_who_dials(self, event: PeerEvent) -> None:
+        """From the first session on, one of the two dials and the other waits."""
+        peer = self._peers.get(event.peer)
+        if event.kind == "up" and peer is not None and peer.passive and self.speaker is not None:
+            self.speaker.change_peer(event.peer, passive=True)
 
     def _log(self, event: PeerEvent) -> None:
         peer = self._peers.get(event.peer)

@@ -437,3 +437,17 @@ async def test_nothing_is_left_behind() -> None:
         a, b = mesh.start("a"), mesh.start("b")
         await until(lambda: a.kernel.shown and b.kernel.shown)
     assert asyncio.all_tasks() == before
+
+
+async def test_both_dial_until_they_have_met() -> None:
+    """Who starts last need not wait until the other tries again; from then on the higher address dials."""
+    async with cluster("ab") as mesh:
+        a = mesh.start("a")
+        await until(lambda: a.agent.mesh.speaker is not None and mesh.addresses["b"] in a.agent.mesh.speaker.peers())
+        assert a.agent.mesh.speaker is not None
+        assert not a.agent.mesh.speaker.peer(mesh.addresses["b"]).config.passive
+        b = mesh.start("b")
+        await until(lambda: a.established(mesh.addresses["b"]) and b.established(mesh.addresses["a"]))
+        await until(lambda: a.agent.mesh.speaker.peer(mesh.addresses["b"]).config.passive)  # type: ignore[union-attr]
+        assert b.agent.mesh.speaker is not None
+        assert not b.agent.mesh.speaker.peer(mesh.addresses["a"]).config.passive

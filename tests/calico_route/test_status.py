@@ -45,7 +45,8 @@ async def test_the_document() -> None:
         assert found["sessions"] == {"wanted": 1, "established": 1, "complete": 1}
         peer = found["peers"][0]
         assert (peer["node"], peer["address"], peer["as"], peer["state"]) == ("b", B, 64512, "Established")
-        assert (peer["routes_in"], peer["routes_out"], peer["end_of_rib"], peer["last_error"]) == (1, 1, True, "")
+        assert (peer["routes_in"], peer["routes_out"], peer["end_of_rib"]) == (1, 1, True)
+        assert peer["last_error"] in ("", "connection refused")  # who started first found nobody
         assert (peer["hold_time"], peer["bgp_identifier"], peer["dials"]) == (90, B, False)
         assert found["announced"] == ["10.0.0.1/32"]
         assert {one["prefix"]: one["reason"].split(",")[0] for one in found["not_announced"]} == {
