@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: demo test interop lint coverage fuzz bench rfc rfc-proof clean setup-demo setup-test
+.PHONY: demo test interop lint coverage fuzz bench budgets rfc rfc-proof clean setup-demo setup-test
 .DEFAULT_GOAL := help
 
 help:
@@ -13,7 +13,8 @@ help:
 	@echo "make lint    ruff and mypy --strict"
 	@echo "make coverage  branch coverage of the codec and the state machine, with its threshold"
 	@echo "make fuzz    coverage-guided fuzzing of the decoder, the sessions and the re-encoder; TIME=600: seconds for each"
-	@echo "make bench   the benchmarks, each in a short form"
+	@echo "make bench   the benchmarks beside the other daemons, in a short form; writes docs/performance.md"
+	@echo "make budgets function calls and memory a route, against what they may be"
 	@echo "make rfc     docs/rfc.md from the marks on the tests; make rfc-proof proves them first"
 	@echo "make clean   remove what the others made in this folder"
 
@@ -41,6 +42,10 @@ fuzz: setup-test
 
 bench: setup-test
 	@./run-isolated.sh $(BIN)/python -m benchmarks $(ARGS)
+
+# Function calls and octets a route, against committed budgets.
+budgets: setup-test
+	$(BIN)/python -m benchmarks.regress $(ARGS)
 
 # docs/rfc.md: which test shows which section; the proof breaks the code that each names.
 rfc: setup-test

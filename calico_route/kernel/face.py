@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
-from typing import NamedTuple, Self, TypeVar
+from typing import Self, TypeVar
 
 from .fib import LINGER, Fib
 from .problem import Problem, Reporter
@@ -28,7 +28,7 @@ from .state import State
 from .timers import Timers
 from .words import route_text
 from .work import Work
-from .writer import Answers, Writer
+from .writer import Answers, Writer, Written
 
 T = TypeVar("T")
 
@@ -43,13 +43,6 @@ RETRY_FIRST, RETRY_LAST = 1.0, 30.0
 REPORT_AFTER = 0.5  # seconds of quiet before the log tells what is kept out
 NOT_OPEN = "the kernel's routes are not open: start() first, and not after close()"
 LOOK_AFTER = 1.0  # seconds from an event that can have changed routes in silence to a full look
-
-
-class _Written(NamedTuple):
-    """What the kernel is working on."""
-
-    works: list[Work]
-    answer: asyncio.Future[Answers]
 
 
 class Kernel:
@@ -309,10 +302,10 @@ class Kernel:
         """Write up to `BURST` slices. While the kernel works on one, in a thread, the next is planned, packed and put
         behind it; events are taken in when all is written, never meanwhile."""
         now = asyncio.get_running_loop().time()
-        written: deque[_Written] = deque()
+        written: deque[Written] = deque()
         try:
             for _ in range(BURST):
-                if any(fib.waits_for(one.works, SLICE) for one in written):
+                if any(fib.waits_for(one.nlri, SLICE) for one in written):
                     await self._settle(fib, written, 0)
                 works = fib.plan(SLICE, now)
                 self._state.touch_guards()
@@ -323,7 +316,7 @@ class Kernel:
                     self._settled(fib, works, partial(self._writer.write, batches))
                     continue
                 self._listen(False)
-                written.append(_Written(works, self._writer.write_aside(batches)))
+                written.append(self._writer.write_aside(works, batches))
                 await self._settle(fib, written, AHEAD)
         finally:
             await self._settle(fib, written, 0)
@@ -334,7 +327,7 @@ class Kernel:
             if fib.unblock():
                 self._look_soon("a route is in the way that nobody told of")
 
-    async def _settle(self, fib: Fib, written: deque[_Written], left: int) -> None:
+    async def _settle(self, fib: Fib, written: deque[Written], left: int) -> None:
         """Take in the answers of the kernel, oldest first, until no more than so many are to come."""
         failure: KernelError | None = None
         while len(written) > left:

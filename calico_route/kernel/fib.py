@@ -99,12 +99,9 @@ class Fib(Installed):
 
     # --- from what is installed to what is wanted ---
 
-    def waits_for(self, works: Sequence[Work], limit: int) -> bool:
+    def waits_for(self, written: frozenset[bytes], limit: int) -> bool:
         """Whether one of the next `limit` dirty destinations is among these, which the kernel is working on: what is
         there is known when it has answered."""
-        if not self.dirty:
-            return False
-        written: set[bytes] = set().union(*(work.nlri for work in works))
         return not written.isdisjoint(islice(self.dirty, limit))
 
     def again(self, works: Sequence[Work]) -> None:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
+from typing import NamedTuple
 
 from .netlink import ADD, DELETE, REPLACE, RTM_DELROUTE, RTM_NEWROUTE
 from .packer import RoutePacker, preload, probe
@@ -22,6 +23,14 @@ _MESSAGES = {
     Op.DELETE: (RTM_DELROUTE, DELETE, False),
     Op.DELETE_EXACT: (RTM_DELROUTE, DELETE, True),
 }
+
+
+class Written(NamedTuple):
+    """What the kernel is working on, or will be; `nlri` are all of its destinations."""
+
+    works: list[Work]
+    nlri: frozenset[bytes]
+    answer: asyncio.Future[Answers]
 
 
 class Writer:
@@ -88,9 +97,10 @@ class Writer:
                 answers[refusal.request.nlri, not refusal.request.present] = (refusal.errno, words)
         return answers
 
-    def write_aside(self, batches: list[bytes]) -> asyncio.Future[Answers]:
+    def write_aside(self, works: list[Work], batches: list[bytes]) -> Written:
         """Write in a thread of its own: the kernel's part is most of the time, and it may wait for a lock."""
-        return asyncio.get_running_loop().run_in_executor(self._thread(), self.write, batches)
+        answer = asyncio.get_running_loop().run_in_executor(self._thread(), self.write, batches)
+        return Written(works, frozenset().union(*(work.nlri for work in works)), answer)
 
     def close(self) -> None:
         if self._executor is not None:
