@@ -69,7 +69,6 @@ class Traffic:
     messages: int = 0
     updates: int = 0
     octets: int = 0
-    prefixes: int = 0
 
     def since(self, before: Traffic) -> Traffic:
         names = self.__dataclass_fields__
@@ -161,7 +160,12 @@ class Net:
         self.clock.at(end.last, self._arrive, end.other, data)
 
     def _arrive(self, end: End, data: bytes | None) -> None:
-        if end.open and end.host.alive:
+        if not end.host.alive:
+            reborn = self.hosts.get(end.host.address)
+            if reborn is not None and reborn.alive and end.other is not None and data is not None:
+                end.open, other = False, end.other  # it knows nothing of this connection, and answers with RST
+                self.clock.at(self.clock.now + end.link.latency, self._arrive, other, None)
+        elif end.open:
             end.host.arrived(end, data)
 
     # what goes wrong
