@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 
+from .burst import Burst
 from .fib import LINGER, Fib
 from .problem import Problem, Reporter
 from .reader import Reader
@@ -27,18 +27,13 @@ from .socket import KernelError, MonitorSocket, Overrun, in_namespace
 from .state import State
 from .timers import Timers
 from .words import route_text
-from .work import Work
-from .writer import Answers, Writer, Written
+from .writer import Writer
 
 T = TypeVar("T")
 
 logger = logging.getLogger("calico_route.kernel")
 
-SLICE = 2000  # destinations planned in one go: about 2 ms, then the event loop has its turn
-AHEAD = 4  # slices that wait for the kernel behind the one that it works on
-BURST = 20  # slices written one after the other before events are looked at
 KERNEL_LOSS = 0.05  # seconds to let a link going down tell the whole story before routes are put back
-INLINE = 32  # routes written without the detour of a thread: quicker than handing them over
 RETRY_FIRST, RETRY_LAST = 1.0, 30.0
 REPORT_AFTER = 0.5  # seconds of quiet before the log tells what is kept out
 NOT_OPEN = "the kernel's routes are not open: start() first, and not after close()"
@@ -88,7 +83,7 @@ class Kernel:
         self._retry_delay = RETRY_FIRST
         self._closed = False
         self._listening = False
-        self._surprised = False  # a route of somebody else was met that nobody had told of
+        self._under_way: Burst | None = None
         self._looked_at = float("-inf")
         self.looks = 0  # full looks taken, for status
 
@@ -152,6 +147,8 @@ class Kernel:
         touched = self._state.resolver.touched(afi, nlri)
         if touched:
             self._follow(touched)
+        if self._under_way is not None:
+            self._under_way.wanted()
         self._kick()
 
     async def flush(self) -> None:
@@ -299,58 +296,19 @@ class Kernel:
         await asyncio.sleep(0)
 
     async def _burst(self, fib: Fib) -> None:
-        """Write up to `BURST` slices. While the kernel works on one, in a thread, the next is planned, packed and put
-        behind it; events are taken in when all is written, never meanwhile."""
-        now = asyncio.get_running_loop().time()
-        written: deque[Written] = deque()
+        """Write of one family; events are taken in when all is written, never meanwhile."""
+        self._under_way = burst = Burst(fib, self._writer, self._state.touch_guards, partial(self._listen, False))
         try:
-            for _ in range(BURST):
-                if any(fib.waits_for(one.nlri, SLICE) for one in written):
-                    await self._settle(fib, written, 0)
-                works = fib.plan(SLICE, now)
-                self._state.touch_guards()
-                if not works:
-                    break
-                batches = self._writer.pack(fib.afi, works)
-                if not written and sum(len(work.nlri) for work in works) <= INLINE:
-                    self._settled(fib, works, partial(self._writer.write, batches))
-                    continue
-                self._listen(False)
-                written.append(self._writer.write_aside(works, batches))
-                await self._settle(fib, written, AHEAD)
+            await burst.run()
         finally:
-            await self._settle(fib, written, 0)
+            self._under_way = None
             self._listen(not self._closed)
-        if self._surprised:
-            self._surprised = False
+            if burst.lost:
+                self._look_soon("answers of the kernel were lost")
+        if burst.surprised:
             self._read_events()
             if fib.unblock():
                 self._look_soon("a route is in the way that nobody told of")
-
-    async def _settle(self, fib: Fib, written: deque[Written], left: int) -> None:
-        """Take in the answers of the kernel, oldest first, until no more than so many are to come."""
-        failure: KernelError | None = None
-        while len(written) > left:
-            await asyncio.wait([written[0].answer])
-            one = written.popleft()
-            try:
-                self._settled(fib, one.works, one.answer.result)
-            except KernelError as error:
-                failure = error
-                left = 0
-        if failure is not None:
-            raise failure
-
-    def _settled(self, fib: Fib, works: list[Work], answer: Callable[[], Answers]) -> None:
-        answers: Answers = {}
-        try:
-            answers = answer()
-        except Overrun:
-            self._look_soon("answers of the kernel were lost")
-        except KernelError:
-            fib.again(works)
-            raise
-        self._surprised |= fib.settle(works, answers)
 
     # --- listening ---
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.util import find_spec
 from typing import NamedTuple
 
@@ -30,7 +30,7 @@ class Written(NamedTuple):
 
     works: list[Work]
     nlri: frozenset[bytes]
-    answer: asyncio.Future[Answers]
+    answer: Future[Answers]
 
 
 class Writer:
@@ -97,9 +97,14 @@ class Writer:
                 answers[refusal.request.nlri, not refusal.request.present] = (refusal.errno, words)
         return answers
 
-    def write_aside(self, works: list[Work], batches: list[bytes]) -> Written:
-        """Write in a thread of its own: the kernel's part is most of the time, and it may wait for a lock."""
-        answer = asyncio.get_running_loop().run_in_executor(self._thread(), self.write, batches)
+    def write_aside(self, works: list[Work], batches: list[bytes], answered: Callable[[], None]) -> Written:
+        """Write in a thread of its own: the kernel's part is most of the time, and it may wait for a lock.
+
+        Writes end in the order in which they came; `answered` is called in the event loop after each.
+        """
+        loop = asyncio.get_running_loop()
+        answer = self._thread().submit(self.write, batches)
+        answer.add_done_callback(lambda _: loop.call_soon_threadsafe(answered))
         return Written(works, frozenset().union(*(work.nlri for work in works)), answer)
 
     def close(self) -> None:
