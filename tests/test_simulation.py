@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.simulation import pages
+from benchmarks.simulation.__main__ import keep, read
 from benchmarks.simulation.clock import Clock
 from benchmarks.simulation.cluster import Cluster, Plan, Reflected, Wrong, address, build
 from benchmarks.simulation.growth import fit
-from benchmarks.simulation.leaf import Leaf
 from benchmarks.simulation.node import Node
+from benchmarks.simulation.pages import Result, costs, growths, happenings, kinds, sessions
 from benchmarks.simulation.routes import Routes
 from benchmarks.simulation.trials import Trials
 from benchmarks.simulation.wires import Net, Traffic
@@ -33,7 +35,8 @@ def course(plan: Plan) -> tuple[float, Traffic, int]:
 
 
 def test_the_clock_keeps_the_order() -> None:
-    clock, seen = Clock(), []
+    clock = Clock()
+    seen: list[str] = []
     for name, when in (("b", 2.0), ("a", 1.0), ("c", 2.0), ("past", -1.0)):
         clock.at(when, seen.append, name)
     assert not clock.run(1.5)
@@ -167,11 +170,10 @@ def test_a_leaf_that_was_told_one_route_too_many_is_not_done() -> None:
     cluster.start()
     cluster.converge(60)
     leaf = next(iter(cluster.leaves))
-    assert leaf.done
-    assert isinstance(leaf, Leaf)
+    before = leaf.done
     talk = next(iter(leaf.talks.values()))
     leaf.want(talk.address, talk.wanted + 1)
-    assert not leaf.done
+    assert (before, leaf.done) == (True, False)
     with pytest.raises(Wrong):
         cluster.check()
 
@@ -192,10 +194,10 @@ def test_nobody_answers_where_nobody_is() -> None:
     assert not clock.run(100.0, lambda: bool(caller.heard))
 
 
-def test_plans_that_make_no_sense() -> None:
-    for wrong in ({"nodes": 1}, {"nodes": 9, "whole": 0}, {"nodes": 9, "whole": 4, "group": 3}):
-        with pytest.raises(ValueError, match="nodes"):
-            Plan(**wrong)
+@pytest.mark.parametrize(("nodes", "whole", "group"), [(1, 4, 2000), (9, 0, 2000), (9, 4, 3)])
+def test_plans_that_make_no_sense(nodes: int, whole: int, group: int) -> None:
+    with pytest.raises(ValueError, match="nodes"):
+        Plan(nodes=nodes, whole=whole, group=group)
 
 
 def test_growth_finds_the_parts() -> None:
@@ -208,6 +210,68 @@ def test_growth_finds_the_parts() -> None:
     cubic = fit(sizes, [3e-6 * size**3 + 0.01 * size**2 for size in sizes])
     assert set(cubic.parts) == {2, 3}
     assert 2 < cubic.slope < 3
+    large = fit(sizes, [5e9 + 1e7 * size for size in sizes])
+    assert large.parts == {0: pytest.approx(5e9), 1: pytest.approx(1e7)}
+    assert str(fit(sizes, [300.0] * 5)) == "300"
     assert str(fit(sizes, [2 * size**2 for size in sizes])) == "2 N²"
     with pytest.raises(ValueError, match="two sizes"):
         fit([5.0], [1.0])
+
+
+@pytest.fixture(scope="module")
+def results() -> list[Result]:
+    plans = [replace(MESH, nodes=nodes) for nodes in (4, 6, 9)]
+    plans += [replace(REFLECTED, nodes=nodes, group=nodes) for nodes in (6, 9, 12)]
+    plans += [replace(GROUPS, nodes=nodes) for nodes in (12, 20)]
+    return [Trials(plan).run(reflector_back=True) for plan in plans]
+
+
+def test_the_page_has_a_row_for_each_cluster(results: list[Result]) -> None:
+    for of_a_kind in kinds(results):
+        lines = costs(of_a_kind).splitlines()
+        assert len(lines) == 2 + len(of_a_kind)
+        for shown in (lines, happenings(of_a_kind).splitlines()):
+            assert len({line.count("|") for line in shown}) == 1
+    assert [sessions(one) for one in results] == [6, 15, 36, 13, 19, 25, 2 * 5 + 1 + 8, 2 * 5 + 1 + 12]
+
+
+def test_the_growth_is_what_the_protocol_makes_it(results: list[Result]) -> None:
+    mesh, reflected, _ = kinds(results)
+    # Two reflectors say one UPDATE for each node to each other one: what else is said is linear.
+    found = growths(reflected, ["messages at the start", "messages for one new route"])
+    start = found["messages at the start"]
+    assert set(start.parts) == {1, 2}
+    assert start.parts[2] == pytest.approx(2, rel=0.05)
+    assert start.error < 0.02
+    assert max(found["messages for one new route"].parts) == 1
+    assert growths(mesh, ["messages at the start"])["messages at the start"].last > 1.8
+
+
+def test_the_page_is_written_between_its_markers(
+    results: list[Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib")
+    page = tmp_path / "scale.md"
+    monkeypatch.setattr(pages, "DOCS", tmp_path)
+    monkeypatch.setattr(pages, "PAGE", page)
+    page.write_text("before\n")
+    with pytest.raises(ValueError, match="markers"):
+        pages.write(results, "a machine")
+    page.write_text(f"before\n{pages.BEGIN}\nold\n{pages.END}\nafter\n")
+    pages.write(results, "a machine")
+    text = page.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "old" not in text
+    for name in ("scale-mesh", "scale-reflectors"):
+        assert (tmp_path / f"{name}.png").stat().st_size > 10_000
+        first = (tmp_path / f"{name}.svg").read_bytes()
+        pages.write(results, "a machine")
+        assert (tmp_path / f"{name}.svg").read_bytes() == first
+
+
+def test_results_of_one_plan_take_each_others_place(results: list[Result], tmp_path: Path) -> None:
+    file = tmp_path / "results.jsonl"
+    for one in (results[0], results[1], {**results[0], "memory": 1}):
+        keep(file, one)
+    assert [(one["nodes"], one["memory"]) for one in read(file)] == [(6, results[1]["memory"]), (4, 1)]

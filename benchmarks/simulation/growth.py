@@ -1,4 +1,4 @@
-"""With which power of N a quantity grows: the slope between sizes, and the parts of a sum of N, N² and N³."""
+"""With which power of N a quantity grows: the slope between sizes, and the parts of a sum of 1, N, N² and N³."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-POWERS = (1, 2, 3)
+POWERS = (0, 1, 2, 3)
 WORTH = 0.7  # another part must take the error below so much of what it was without
-NAMES = {1: "N", 2: "N²", 3: "N³"}
+NAMES = {0: "", 1: " N", 2: " N²", 3: " N³"}
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Growth:
 
     def __str__(self) -> str:
         ordered = sorted(self.parts.items(), reverse=True)
-        return " + ".join(f"{factor:.3g} {NAMES[power]}" for power, factor in ordered)
+        return " + ".join(f"{_short(factor)}{NAMES[power]}" for power, factor in ordered)
 
 
 def fit(sizes: Sequence[float], values: Sequence[float]) -> Growth:
@@ -60,8 +60,10 @@ def _solve(
     sizes: Sequence[float], values: Sequence[float], powers: Sequence[int]
 ) -> tuple[float, dict[int, float]] | None:
     """None where a factor is not above zero."""
-    most = max(sizes)  # so that the powers are of one size
-    rows = [[(size / most) ** power / value for power in powers] for size, value in zip(sizes, values, strict=True)]
+    most, high = max(sizes), max(values)  # so that all numbers are of one size
+    rows = [
+        [(size / most) ** power * high / value for power in powers] for size, value in zip(sizes, values, strict=True)
+    ]
     count = len(powers)
     normal = [
         [sum(row[one] * row[other] for row in rows) for other in range(count)] + [sum(row[one] for row in rows)]
@@ -81,4 +83,8 @@ def _solve(
         return None
     misses = [sum(map(float.__mul__, row, factors)) - 1 for row in rows]
     error = math.sqrt(sum(miss * miss for miss in misses) / len(misses))
-    return error, {power: factor / most**power for power, factor in zip(powers, factors, strict=True)}
+    return error, {power: factor * high / most**power for power, factor in zip(powers, factors, strict=True)}
+
+
+def _short(factor: float) -> str:
+    return f"{factor:,.0f}" if factor >= 100 else f"{factor:.3g}"
