@@ -21,7 +21,7 @@ from pybgp import IPV4_UNICAST, IPV6_UNICAST, BGPError, Prefix, pack_address
 from .believed import Believed
 from .cache import Kept, SnapshotFile
 from .datastore import Datastore, DatastoreError, DatastoreStatus, Snapshot, Update
-from .desired import Desired, Options, desired
+from .desired import Desired, desired
 from .discovery import Found
 from .grace import Grace
 from .identity import Identity
@@ -29,6 +29,7 @@ from .mesh import Mesh
 from .model import Problem, ResourceKey
 from .ourselves import Ourselves
 from .ports import KernelPort
+from .sessions import Options
 from .tally import Tally
 from .view import View, fold
 

@@ -20,7 +20,6 @@ from .agent import Agent, AgentOptions
 from .cache import SnapshotFile
 from .config import LONGEST_MESH_PASSWORD, Settings, read_password
 from .datastore import Datastore
-from .desired import Options
 from .discovery import Found, find_ipv4, with_length
 from .etcd.datastore import EtcdDatastore
 from .etcd.drivers import open_store
@@ -31,6 +30,7 @@ from .identity import Identity
 from .kernel import Kernel, KernelError
 from .model import HostAddress
 from .report import answer
+from .sessions import Options
 
 log = logging.getLogger(__name__)
 

@@ -26,10 +26,11 @@ from pybgp import (
     accept_all,
 )
 
-from .desired import Desired, ExportPools, Local, MeshPeer
+from .desired import Desired
 from .grace import PeerProgress
 from .ports import KernelPort
 from .reconcile import AddPeer, AnnounceRoutes, BgpState, ChangePeer, Operation, RemovePeer, WithdrawRoutes, reconcile
+from .sessions import ExportPools, Local, MeshPeer
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from pybgp import Prefix
 
-from .desired import MeshPeer
+from .sessions import MeshPeer
 
 
 @dataclass(frozen=True, slots=True)

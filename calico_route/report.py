@@ -14,7 +14,7 @@ from typing import Any
 from pybgp import IPV4_UNICAST, IPV6_UNICAST, PeerSnapshot, Prefix, State, __version__, format_address
 
 from .agent import Agent
-from .desired import Local, MeshPeer
+from .sessions import Local, MeshPeer
 
 PROBLEMS_SHOWN = 100
 

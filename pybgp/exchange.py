@@ -119,6 +119,17 @@ class Exchange:
         self.adj_rib_in.eligibility = eligibility
         self._tables.later(self._owner, self.adj_rib_in.reconsider())
 
+    def change_client(self, client: bool) -> None:
+        """Whether the peer is a route reflector client from now on. Others may be told otherwise of its routes: they
+        must have forgotten their answers."""
+        self.source.route_reflector_client = client
+        self._tables.later(self._owner, self.adj_rib_in.rib.retell(self.source))
+
+    def forget_answers(self) -> None:
+        """Something about another peer has changed."""
+        if self.adj_rib_out is not None:
+            self.adj_rib_out.export.forget()
+
     def replace_export(self, export: Export) -> None:
         """The same policy with other rules around it."""
         if self.adj_rib_out is not None:

@@ -37,13 +37,13 @@ class Tell(Protocol):
 
 
 SETTINGS_IN: Final = frozenset(
-    ("allow_own_as", "blackhole", "enforce_first_as", "honor_graceful_shutdown", "local_as_no_prepend")
+    ("allow_own_as", "blackhole", "cluster_id", "enforce_first_as", "honor_graceful_shutdown", "local_as_no_prepend")
 )
 """A change of these judges again what the peer has sent."""
 SETTINGS_OUT: Final = frozenset(
     (
-        *("as_override", "graceful_shutdown", "local_as_replace", "next_hop_self", "next_hop_unchanged"),
-        *("long_lived_partial", "max_prefixes_out", "remove_private_as"),
+        *("as_override", "cluster_id", "graceful_shutdown", "local_as_replace", "next_hop_self", "next_hop_unchanged"),
+        *("long_lived_partial", "max_prefixes_out", "remove_private_as", "route_reflector_client"),
     )
 )
 """A change of these tells the peer what is otherwise now."""
@@ -226,6 +226,8 @@ class Exchanges(Mapping[Family, Exchange]):
         self.config = config
         for exchange in self.values():
             exchange.source.group = config.group
+            if "route_reflector_client" in changed:
+                exchange.change_client(config.route_reflector_client)
             if changed & SETTINGS_IN:
                 exchange.change_eligibility(eligibility)
             if changed & SETTINGS_OUT and self._agreed is not None and exchange.established:

@@ -72,6 +72,7 @@ class Cluster:
         self.settled = 0.0  # when the last host got what it was to get
         self._waiting: set[Any] = set()
         self.reflectors: list[Node] = []
+        self.ever: list[Node] = []  # whole nodes, those that are gone too
         self.build()
 
     def build(self) -> None:
@@ -102,9 +103,13 @@ class Cluster:
         return {"hold_time": self.plan.hold_time, "graceful_restart": False}
 
     def new_node(self, number: int) -> Node:
-        node = Node(self.net, address(number), ASN, self.plan.costs, told=self.told)
+        node = self._new(address(number))
         node.announce(self.routes.of(number))
         return node
+
+    def _new(self, name: str) -> Node:
+        self.ever.append(Node(self.net, name, ASN, self.plan.costs, told=self.told))
+        return self.ever[-1]
 
     @property
     def hosts(self) -> list[Node | Leaf]:
@@ -154,12 +159,11 @@ class Cluster:
 
     def check(self) -> None:
         """Compare every table, and every sum of a leaf. Raises Wrong."""
-        sums = {reflector.address: reflector for reflector in self.reflectors}
         for host in self.hosts:
             if isinstance(host, Node):
                 wrong = host.wrong(self.routes, self.present, self.extra)
             else:
-                wrong = host.wrong({name: self.sum_for(host) for name in sums})
+                wrong = host.wrong(self.sum_for(host))
             if wrong:
                 raise Wrong(wrong)
 
@@ -178,14 +182,7 @@ class Reflected(Cluster):
         plan = self.plan
         everywhere = [reflector(number) for number in range(2 * plan.groups)]
         for name in everywhere[:2]:
-            node = Node(self.net, name, ASN, plan.costs, told=self.told)
-            common = {**self.settings, "cluster_id": cluster_id(0)}
-            for other in everywhere:
-                if other != name:
-                    node.add(other, passive=other > everywhere[1], until_met=other < name, **common)
-            for number in plan.members(0):
-                node.add(address(number), passive=True, route_reflector_client=True, **common)
-            self.reflectors.append(node)
+            self.make_reflector(name)
         for number in plan.members(0):
             self.make(number)
         for group in range(1, plan.groups):
@@ -196,22 +193,40 @@ class Reflected(Cluster):
                 ]
                 self._add_leaf(name, announced)
 
+    def make_reflector(self, name: str) -> Node:
+        """One of the first group that is not started, in place of what stood at its address."""
+        everywhere = [reflector(number) for number in range(2 * self.plan.groups)]
+        node = self._new(name)
+        common = {**self.settings, "cluster_id": cluster_id(0)}
+        for other in everywhere:
+            if other != name:
+                node.add(other, passive=other > everywhere[1], until_met=other < name, **common)
+        for number in self.plan.members(0):
+            node.add(address(number), passive=True, route_reflector_client=True, **common)
+        self.reflectors = [*(one for one in self.reflectors if one.address != name), node]
+        return node
+
     def make(self, number: int) -> Node | Leaf:
         if number >= self.plan.whole:
             attributes = PathAttributes.build(local_pref=100, next_hop=address(number))
             return self._add_leaf(address(number), [Announcement(self.routes.of(number), attributes)])
         node = self.new_node(number)
-        for one in self.reflectors:
-            node.add(one.address, **self.settings)
+        for name in self._ours:
+            node.add(name, **self.settings)
         return node
 
     def _add_leaf(self, name: str, announced: list[Announcement]) -> Leaf:
         leaf = Leaf(
             self.net, name, ASN, self.plan.costs, self.reader, self.told, announced, hold_time=self.plan.hold_time
         )
-        for one in self.reflectors:
-            leaf.add(one.address)
+        for one in self._ours:
+            leaf.add(one)
         return leaf
+
+    @property
+    def _ours(self) -> list[str]:
+        """The reflectors that are there whole."""
+        return [reflector(0), reflector(1)]
 
     def expect(self) -> None:
         super().expect()

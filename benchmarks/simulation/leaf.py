@@ -117,6 +117,7 @@ class Leaf:
     hold_time: int = 90
     alive: bool = True
     done: bool = False
+    insists: bool = True  # on a session with each neighbour; otherwise on one
     changed: float = 0.0  # when it had dealt with the latest change
     prefixes: int = 0  # that it was told, withdrawals included
     errors: list[str] = field(default_factory=list)
@@ -157,10 +158,10 @@ class Leaf:
                 self.net.close(talk.end, self.net.clock.now)
             talk.end = None
 
-    def wrong(self, sums: dict[str, int]) -> str:
-        """What is wrong with what it was told; `sums` are those of the routes that each neighbour has for it."""
+    def wrong(self, total: int) -> str:
+        """What is wrong with what it was told; `total` is the sum of the routes that each neighbour has for it."""
         for talk in self.talks.values():
-            if talk.up and (talk.count != talk.wanted or talk.total != sums[talk.address]):
+            if talk.up and (talk.count != talk.wanted or talk.total != total):
                 return f"{self.address}: {talk.count} routes from {talk.address}, not {talk.wanted}, or not the right"
         return "".join(self.errors[:1])
 
@@ -294,9 +295,10 @@ class Leaf:
         self.net.send(talk.end, b"".join(messages), self.net.clock.now)
 
     def _judge(self) -> None:
-        """Every session that it has must have brought everything; without any it is not done."""
+        """Every session must have brought everything; without any it is not done."""
         up = [talk for talk in self.talks.values() if talk.up]
-        done = bool(up) and all(talk.count == talk.wanted for talk in up)
+        enough = len(up) == len(self.talks) if self.insists else bool(up)
+        done = enough and all(talk.count == talk.wanted for talk in up)
         if done is not self.done:
             self.done = done
             self.told(self, max(self.net.clock.now, self.changed))

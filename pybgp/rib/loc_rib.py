@@ -151,6 +151,18 @@ class LocRib:
                         self._compare(deltas, members, old, new)
             yield deltas
 
+    def retell(self, source: Source, chunk: int = CHUNK) -> Iterator[list[Delta]]:
+        """All that has a path from `source`, told once more: who may hear of it is otherwise now."""
+        for groups in self.entries(chunk):
+            deltas = []
+            for entry, keys in groups:
+                if any(path.source is source for path in paths_of(entry)):
+                    if self.watch is not None:
+                        self.watch(keys, entry)
+                    selected = self._selection(entry)
+                    deltas.append(Delta(self.family, keys, selected, selected))
+            yield deltas
+
     # readings ---------------------------------------------------------------------------------
 
     def __len__(self) -> int:

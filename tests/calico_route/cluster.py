@@ -14,11 +14,11 @@ from unittest import mock
 from calico_route.agent import Agent, AgentOptions
 from calico_route.cache import SnapshotFile
 from calico_route.datastore import MemoryDatastore
-from calico_route.desired import Options
 from calico_route.discovery import Found
 from calico_route.fields import host_address
 from calico_route.identity import Identity
 from calico_route.model import Resource
+from calico_route.sessions import Options
 from pybgp import PathAttributes, Prefix, Speaker
 from tests.calico_route.memory_kernel import MemoryKernel
 from tests.calico_route.resources import configuration, node, pool

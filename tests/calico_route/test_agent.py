@@ -12,12 +12,12 @@ import pytest
 from calico_route import agent as agent_module
 from calico_route import believed
 from calico_route.datastore import DatastoreDeniedError, MemoryDatastore
-from calico_route.desired import Options
 from calico_route.discovery import Found
 from calico_route.fields import host_address
 from calico_route.mesh import Mesh
 from calico_route.model import Kind, Node, ReadyFlag, Resource, ResourceKey
 from calico_route.report import report
+from calico_route.sessions import Options
 from pybgp import PeerEvent
 from tests.calico_route.cluster import cluster, turns, until
 from tests.calico_route.memory_kernel import MemoryKernel

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calico_route.desired import Desired, Options, desired
+from calico_route.desired import Desired, desired
 from calico_route.fields import host_address
 from calico_route.identity import Identity, hashed_router_id
 from calico_route.model import Resource
+from calico_route.sessions import Options
 from pybgp import IPV6_UNICAST, Prefix
 from tests.calico_route.resources import configuration, endpoint, node, node_without_bgp, pool, view
 

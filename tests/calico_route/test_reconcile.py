@@ -5,7 +5,6 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calico_route.desired import MeshPeer
 from calico_route.reconcile import (
     AddPeer,
     AnnounceRoutes,
@@ -16,13 +15,14 @@ from calico_route.reconcile import (
     apply,
     reconcile,
 )
+from calico_route.sessions import MeshPeer
 from pybgp import Prefix
 
 
 def peer(number: int, port: int = 179) -> MeshPeer:
     address = f"192.0.2.{number}"
     return MeshPeer(
-        node=f"n{number}", address=address, peer_as=64512, port=port, passive=False, local_address="192.0.2.200",
+        node=f"n{number}", address=address, peer_as=64512, own_as=64512, port=port, passive=False, local_address="192.0.2.200",
         restart_time=120, hold_time=90,
     )  # fmt: skip
 

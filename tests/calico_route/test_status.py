@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calico_route import status
-from calico_route.desired import Options
 from calico_route.report import answer, report
+from calico_route.sessions import Options
 from tests.calico_route.cluster import Cluster, cluster, until
 from tests.calico_route.resources import endpoint, node
 from tests.test_control import exchange, listening

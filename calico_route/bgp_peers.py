@@ -1,0 +1,207 @@
+"""BGPPeers to sessions: with routers, and between nodes where a reflector stands in the middle. No I/O, no clock.
+
+A BGPPeer counts for the node that it names, for those that its nodeSelector selects, or for all. What it leads to is
+an address (`peerIP`) or the nodes that its peerSelector selects. Where nodes are on both sides, either side has the
+session (unless `reversePeering: Manual`), so that one BGPPeer serves both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from .model import BgpPeer, Kind, Node
+from .selector import parse_selector
+from .sessions import Local, MeshPeer, Options
+from .view import View
+
+
+def sessions_of_bgp_peers(
+    view: View,
+    own: Node,
+    local: Local,
+    options: Options,
+    cluster_id: int | None,
+    problems: list[str],
+) -> dict[str, MeshPeer]:
+    """The sessions of this node that BGPPeers ask for, by address; of several for one address the first counts:
+    those for all nodes before those for some, then by name. What cannot be served is added to `problems`."""
+    if not view.peers:
+        return {}
+    made = _Sessions(view, own, local, options, cluster_id, problems)
+    found: dict[str, MeshPeer] = {}
+    for session in made.all():
+        first = found.setdefault(session.address, session)
+        if first is not session and not session.node:
+            problems.append(
+                f"BGPPeer {session.origin}: {session.address} has a session by BGPPeer {first.origin} already"
+            )
+    return found
+
+
+class _UnservedError(Exception):
+    """A BGPPeer asks for what there is not; the text says what."""
+
+
+class _Sessions:
+    def __init__(
+        self,
+        view: View,
+        own: Node,
+        local: Local,
+        options: Options,
+        cluster_id: int | None,
+        problems: list[str],
+    ) -> None:
+        self._view, self._own, self._local, self._options = view, own, local, options
+        self._cluster_id, self._problems = cluster_id, problems
+        self._nodes = [node for node in view.nodes if node.name != local.name and node.bgp]
+        self._by_address = {
+            address.address: node for node in self._nodes for address in (node.ipv4, node.ipv6) if address is not None
+        }
+
+    def all(self) -> Iterator[MeshPeer]:
+        ordered = sorted(self._view.peers, key=lambda peer: (_for_some(peer), peer.name))
+        for direction in (self._forward, self._reverse):
+            for peer in ordered:
+                try:
+                    sessions = list(direction(peer))
+                    if sessions:
+                        self._check(peer)
+                except _UnservedError as error:
+                    text = f"BGPPeer {peer.name}: {error}; no session for it"
+                    if text not in self._problems:
+                        self._problems.append(text)
+                else:
+                    yield from sessions
+
+    def _forward(self, peer: BgpPeer) -> Iterator[MeshPeer]:
+        """What it leads to, if it counts for us."""
+        if not _counts_for(peer, self._own):
+            return
+        if peer.local_workload_selector is not None:
+            raise _UnservedError("sessions with workloads (localWorkloadSelector) are not served")
+        if peer.peer_selector is not None:
+            yield from self._with_nodes(peer, self._selected(peer.peer_selector, "peerSelector"))
+        if peer.peer_ip is not None:
+            node = self._by_address.get(peer.peer_ip.address)
+            if peer.peer_ip.address not in self._own_addresses():
+                yield from self._with_address(peer, peer.peer_ip.address, node)
+        elif peer.peer_selector is None:
+            raise _UnservedError("it has neither peerIP nor peerSelector")
+
+    def _reverse(self, peer: BgpPeer) -> Iterator[MeshPeer]:
+        """The nodes that it counts for, if it leads to us."""
+        if peer.reverse_peering == "Manual" or peer.local_workload_selector is not None:
+            return
+        if peer.peer_selector is not None:
+            if not _selects(peer.peer_selector, "peerSelector", self._own):
+                return
+        elif peer.peer_ip is None or not self._is_us(peer):
+            return
+        if peer.node is not None:
+            some = [node for node in self._nodes if node.name == peer.node]
+        elif peer.node_selector is not None:
+            some = self._selected(peer.node_selector, "nodeSelector")
+        else:
+            some = self._nodes
+        yield from self._with_nodes(peer, some)
+
+    def _is_us(self, peer: BgpPeer) -> bool:
+        if peer.peer_ip is None or peer.peer_ip.address not in self._own_addresses():
+            return False
+        own_port = self._view.port(self._local.name)
+        return peer.asn in (None, self._local.asn) and peer.peer_ip.port in (None, own_port)
+
+    def _own_addresses(self) -> set[str]:
+        return {one.address for one in (self._local.ipv4, self._local.ipv6) if one is not None}
+
+    def _selected(self, selector: str, field: str) -> list[Node]:
+        return [node for node in self._nodes if _selects(selector, field, node)]
+
+    def _with_nodes(self, peer: BgpPeer, nodes: list[Node]) -> Iterator[MeshPeer]:
+        for node in nodes:
+            for theirs in (node.ipv4, node.ipv6):
+                ours = None if theirs is None else self._local.address_for(theirs.address)
+                if theirs is not None and ours is not None and theirs.address not in self._own_addresses():
+                    yield self._session(peer, theirs.address, node, node.asn or self._view.asn)
+
+    def _with_address(self, peer: BgpPeer, address: str, node: Node | None) -> Iterator[MeshPeer]:
+        if self._local.address_for(address) is None:
+            return  # this node has no address of that IP version
+        peer_as = peer.asn or (None if node is None else node.asn or self._view.asn)
+        if peer_as is None:
+            raise _UnservedError(f"peerIP {address} has no asNumber")
+        made = self._session(peer, address, node, peer_as)
+        yield made if peer.peer_ip is None or peer.peer_ip.port is None else replace(made, port=peer.peer_ip.port)
+
+    def _session(self, peer: BgpPeer, address: str, node: Node | None, peer_as: int) -> MeshPeer:
+        own_address = self._local.address_for(address)
+        assert own_address is not None
+        own_as = peer.local_asn or self._local.asn
+        internal = peer_as == own_as
+        mode = peer.next_hop_mode or ("Keep" if peer.keep_original_next_hop and not internal else "Auto")
+        hold_time = self._options.hold_time
+        restart_time = 120.0 if peer.max_restart_time is None else peer.max_restart_time
+        # The password of the file is that of all sessions between nodes; a router has one only where its BGPPeer says.
+        with_password = node is not None or peer.password is not None
+        # RFC 4456: whoever is in the same cluster is another reflector of it, all other internal neighbours are clients.
+        other = None if node is None else node.cluster_id
+        reflect = internal and self._own.cluster_id is not None and other != self._own.cluster_id
+        return MeshPeer(
+            node="" if node is None else node.name,
+            address=address,
+            peer_as=peer_as,
+            own_as=self._local.asn,
+            shown_as=None if own_as == self._local.asn else own_as,
+            port=179 if node is None else self._view.port(node.name),
+            passive=node is not None and address > own_address,
+            local_address=None if peer.source_address == "None" else own_address,
+            restart_time=min(4095, max(0, round(restart_time))),
+            hold_time=hold_time,
+            keepalive_time=_keepalive(peer.keepalive_time, hold_time),
+            password=self._options.password if with_password else None,
+            ttl_security=peer.ttl_security or (None if node is None else self._options.ttl_security),
+            client=reflect,
+            cluster_id=self._cluster_id if internal else None,
+            next_hop_self=True if mode == "Self" else None,
+            next_hop_unchanged=mode == "Keep" and not internal,
+            allow_own_as=min(peer.allowed_local_as or 0, 255),
+            origin=peer.name,
+        )
+
+    def _check(self, peer: BgpPeer) -> None:
+        """Raise _UnservedError for what would be wrong without something that is not served."""
+        there = [name for name in peer.filters if self._view.get(Kind.BGP_FILTER, name) is not None]
+        if there:
+            raise _UnservedError(f"BGPFilters ({', '.join(there)}) are not served")
+        if peer.reachable_by is not None:
+            raise _UnservedError(f"routes to neighbours (reachableBy {peer.reachable_by}) are not served")
+        if peer.password is not None and self._options.password is None:
+            raise _UnservedError(
+                "its password is in a Kubernetes secret, which is out of reach here: give --mesh-password-file"
+            )
+
+
+def _for_some(peer: BgpPeer) -> bool:
+    return peer.node is not None or peer.node_selector is not None
+
+
+def _counts_for(peer: BgpPeer, node: Node) -> bool:
+    if peer.node is not None:
+        return peer.node == node.name
+    return peer.node_selector is None or _selects(peer.node_selector, "nodeSelector", node)
+
+
+def _selects(selector: str, field: str, node: Node) -> bool:
+    try:
+        return parse_selector(selector)(node.labels)
+    except ValueError as error:
+        raise _UnservedError(f"{field}: {error}") from None
+
+
+def _keepalive(seconds: float | None, hold_time: int) -> float | None:
+    """As it was set, but never more than a third of the hold time."""
+    if seconds is None or not hold_time:
+        return None
+    return max(1.0, min(seconds, hold_time / 3))

@@ -1,0 +1,139 @@
+"""The values that say who this node is to its neighbours and how it speaks to each of them. No I/O, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pybgp import IPV4_UNICAST, IPV6_UNICAST, Prefix
+
+from .model import HostAddress, IpPool
+
+REDIAL = 5.0
+"""Seconds at most between two attempts to reach a node: one that was away for long is back at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What flags decide. `hold_time` in seconds; `ttl_security` in hops.
+
+    `auto_reflectors` is a label, `key` or `key=value`, whose nodes reflect; "": only what the datastore says.
+    `reflector_cluster_id` is one for all of those; None: each has its BGP Identifier.
+    """
+
+    workloads_from_etcd: bool = True
+    workloads_from_kernel: bool = False
+    announce_unchecked: bool = False
+    hold_time: int = 90
+    password: str | None = field(default=None, repr=False)
+    ttl_security: int | None = None
+    auto_reflectors: str = ""
+    reflector_cluster_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """This node as a BGP speaker. `listen` are the addresses of its listening sockets."""
+
+    name: str
+    ipv4: HostAddress | None
+    ipv6: HostAddress | None
+    asn: int
+    bgp_identifier: str
+    port: int
+    listen: tuple[str, ...]
+
+    def address_for(self, other: str) -> str | None:
+        """Our address of the same IP version as another one."""
+        own = self.ipv6 if ":" in other else self.ipv4
+        return None if own is None else own.address
+
+
+@dataclass(frozen=True, slots=True)
+class ExportPools:
+    """What a neighbour may be told: inside one of `allowed` and in none of `refused`."""
+
+    allowed: tuple[Prefix, ...]
+    refused: tuple[Prefix, ...]
+
+    def __contains__(self, prefix: Prefix) -> bool:
+        return not any(prefix in pool for pool in self.refused) and any(prefix in pool for pool in self.allowed)
+
+
+def export_pools(pools: Iterable[IpPool]) -> ExportPools:
+    """The pools as an export filter."""
+    pools = tuple(pools)
+    return ExportPools(
+        tuple(sorted({pool.cidr for pool in pools if not pool.disable_bgp_export})),
+        tuple(sorted({pool.cidr for pool in pools if pool.disable_bgp_export})),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeshPeer:
+    """A session to another node, or to a router that a BGPPeer names.
+
+    `node` is its name, "" for a router. `own_as` is this node's number, `shown_as` the one that this neighbour
+    sees where it is another. `export` None: it hears all that a speaker tells such a neighbour. `client`: we
+    reflect for it, as `cluster_id` (None: our BGP Identifier). `origin` names the BGPPeer that it is due to.
+    `leaving`: no longer wanted, but not let go yet (see handover.py).
+    """
+
+    node: str
+    address: str
+    peer_as: int
+    own_as: int
+    port: int
+    passive: bool
+    local_address: str | None
+    restart_time: int
+    hold_time: int
+    password: str | None = field(default=None, repr=False)
+    ttl_security: int | None = None
+    export: ExportPools | None = None
+    client: bool = False
+    cluster_id: int | None = None
+    keepalive_time: float | None = None
+    next_hop_self: bool | None = None
+    next_hop_unchanged: bool = False
+    allow_own_as: int = 0
+    shown_as: int | None = None
+    origin: str = ""
+    leaving: bool = False
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"node {self.node}" if self.node else f"router of BGPPeer {self.origin}"
+
+    def settings(self) -> dict[str, Any]:
+        """As the speaker takes it, all but address and policies."""
+        return {
+            "peer_as": self.peer_as,
+            "local_as": self.shown_as or self.own_as,
+            "speaker_as": None if self.shown_as is None else self.own_as,
+            "port": self.port,
+            "passive": self.passive,
+            "local_address": self.local_address,
+            "families": (IPV6_UNICAST if ":" in self.address else IPV4_UNICAST,),
+            "restart_time": self.restart_time,
+            "hold_time": self.hold_time,
+            "keepalive_time": self.keepalive_time,
+            "connect_retry_max": REDIAL,
+            "password": self.password,
+            "ttl_security": self.ttl_security,
+            "route_reflector_client": self.client,
+            "cluster_id": self.cluster_id,
+            "next_hop_self": self.next_hop_self,
+            "next_hop_unchanged": self.next_hop_unchanged,
+            "allow_own_as": self.allow_own_as,
+            "local_as_no_prepend": self.shown_as is not None,
+            "local_as_replace": self.shown_as is not None,
+            "description": self.node or self.origin,
+        }
+
+    @property
+    def internal(self) -> bool:
+        """True for iBGP."""
+        return self.peer_as == (self.shown_as or self.own_as)
