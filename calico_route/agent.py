@@ -13,7 +13,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pybgp import IPV4_UNICAST, IPV6_UNICAST, BGPError, Prefix, pack_address
@@ -24,6 +24,7 @@ from .datastore import Datastore, DatastoreError, DatastoreStatus, Snapshot, Upd
 from .desired import Desired, desired
 from .discovery import Found
 from .grace import Grace
+from .handover import Handover
 from .identity import Identity
 from .mesh import Mesh
 from .model import Problem, ResourceKey
@@ -92,6 +93,7 @@ class Agent:
         )
         self.mesh = Mesh(kernel, on_event=self._on_peer_event)
         self.grace = Grace(agent_options.stale_route_time)
+        self.handover = Handover()
         self._tally = Tally()
         self.believed: Believed | None = None
         self.wanted: Desired | None = None
@@ -104,6 +106,7 @@ class Agent:
         self._kernel_open = False
         self._glance: asyncio.TimerHandle | None = None
         self._retry_at: float | None = None
+        self._look_again_at: float | None = None  # a handover is under way
         self._dirty = asyncio.Event()
         self._wishes_dirty = True  # not only a peer has moved
         self._changed = asyncio.Event()  # what is in force: to be saved
@@ -243,6 +246,7 @@ class Agent:
             self._retry_at,
             self.believed.next_deadline(self._seen),
             self.grace.next_deadline(self.mesh.progress(), now),
+            self._look_again_at,
         )
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
@@ -251,7 +255,8 @@ class Agent:
         assert self.believed is not None
         deadline = self.believed.next_deadline(self._seen)
         done = True
-        if self._wishes_dirty or (deadline is not None and now >= deadline):
+        handing_over = self._look_again_at is not None and now >= self._look_again_at
+        if self._wishes_dirty or handing_over or (deadline is not None and now >= deadline):
             self._wishes_dirty = False
             done = await self._reconcile(now)
         if self.mesh.speaker is not None:
@@ -286,12 +291,15 @@ class Agent:
                 return True
         if self.mesh.outdated(wanted):
             await self._start_again(wanted)
-        self.kernel.protect({pack_address(address) for address in wanted.peers})
-        done = await self.mesh.apply(wanted, restarting=self._restarting)
+        peers = self.handover.keep(wanted.peers, wanted.nodes, self.mesh.peers, self.mesh.complete(), now)
+        self._look_again_at = self.handover.next_deadline(now)
+        self.kernel.protect({pack_address(address) for address in peers})
+        done = await self.mesh.apply(replace(wanted, peers=peers), restarting=self._restarting)
         return done and wanted.local is not None
 
     async def _start_again(self, wanted: Desired) -> None:
         """Stop the speaker: another one takes its place, or none if this node no longer takes part."""
+        self.handover.again()
         if wanted.local is not None:
             log.warning("address, AS number or port of this node changed: all sessions start again")
             await self.mesh.stop(restart=True)

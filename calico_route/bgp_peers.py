@@ -105,7 +105,9 @@ class _Sessions:
             some = self._selected(peer.node_selector, "nodeSelector")
         else:
             some = self._nodes
-        yield from self._with_nodes(peer, some)
+        for made in self._with_nodes(peer, some):
+            if peer.peer_ip is None or (":" in made.address) == (":" in peer.peer_ip.address):
+                yield made
 
     def _is_us(self, peer: BgpPeer) -> bool:
         if peer.peer_ip is None or peer.peer_ip.address not in self._own_addresses():
@@ -145,7 +147,7 @@ class _Sessions:
         restart_time = 120.0 if peer.max_restart_time is None else peer.max_restart_time
         # The password of the file is that of all sessions between nodes; a router has one only where its BGPPeer says.
         with_password = node is not None or peer.password is not None
-        # RFC 4456: whoever is in the same cluster is another reflector of it, all other internal neighbours are clients.
+        # RFC 4456: whoever is in the same cluster is another reflector of it; all other internal ones are clients.
         other = None if node is None else node.cluster_id
         reflect = internal and self._own.cluster_id is not None and other != self._own.cluster_id
         return MeshPeer(

@@ -15,6 +15,9 @@ from .flags import NODENAME_FILE, SOCKET_DIRECTORY, STATE_DIRECTORY, UsageError,
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _INTERFACE = re.compile(r"[^\s/]{1,15}")
+_LABEL = re.compile(
+    r"([A-Za-z0-9.-]+/)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(=([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?)?"
+)
 
 LONGEST_MESH_PASSWORD = 80
 """Octets: what Linux takes as a TCP MD5 key."""
@@ -48,6 +51,7 @@ class Settings:
     interface_prefix: str = "cali"
     announce_unchecked: bool = False
     hold_time: int = 90
+    auto_reflectors: str = ""
     mesh_password_file: Path | None = None
     ttl_security: int | None = None
     stale_route_time: float = 30.0
@@ -101,6 +105,7 @@ class _Reader:
             interface_prefix=self._interface_prefix(),
             announce_unchecked=flags.announce_unchecked,
             hold_time=self._hold_time(),
+            auto_reflectors=self._auto_reflectors(),
             mesh_password_file=self._file("--mesh-password-file", flags.mesh_password_file, LONGEST_MESH_PASSWORD),
             ttl_security=self._optional("--ttl-security", flags.ttl_security, 1, 255),
             stale_route_time=self._seconds("--stale-route-time", flags.stale_route_time),
@@ -198,6 +203,14 @@ class _Reader:
         if seconds in (1, 2):
             self.mistakes.append(f"--hold-time {seconds}: must be 0 or at least 3 (RFC 4271)")
         return seconds
+
+    def _auto_reflectors(self) -> str:
+        text = str(self.flags.auto_reflectors)
+        if text and not _LABEL.fullmatch(text):
+            self.mistakes.append(
+                f"--auto-reflectors {text!r}: give a node's label, KEY or KEY=VALUE, such as route-reflector=true"
+            )
+        return text
 
     def _optional(self, flag: str, text: str | None, low: int, high: int) -> int | None:
         if text is None:

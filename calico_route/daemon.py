@@ -115,6 +115,7 @@ def _options(settings: Settings) -> Options:
         workloads_from_kernel=settings.workloads_from != "etcd",
         announce_unchecked=settings.announce_unchecked,
         hold_time=settings.hold_time,
+        auto_reflectors=settings.auto_reflectors,
         password=None
         if settings.mesh_password_file is None
         else read_password(settings.mesh_password_file, LONGEST_MESH_PASSWORD),

@@ -133,6 +133,13 @@ def parser() -> argparse.ArgumentParser:
         default="90",
         help="a silent node is given up after this; 0 never, else 3 to 65535 (default: 90)",
     )
+    add(
+        "--auto-reflectors",
+        metavar="LABEL",
+        default="",
+        help="nodes with this label (KEY or KEY=VALUE) reflect routes, and all others of their AS have sessions with "
+        "them alone; give it to the agents of all nodes. Without such a node: a full mesh",
+    )
     add("--mesh-password-file", metavar="FILE", help="its first line is the TCP MD5 password of all sessions")
     add("--ttl-security", metavar="HOPS", help="accept only packets from this near (RFC 5082); 1: same link")
 

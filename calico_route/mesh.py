@@ -134,10 +134,12 @@ class Mesh:
                     speaker.announce_many(prefixes)
                     _log_prefixes("announced", prefixes)
                 case RemovePeer(address):
-                    self._peers.pop(address)
+                    gone = self._peers.pop(address)
                     self._said.pop(address, None)
-                    speaker.remove_peer(address)
-                    log.info("node at %s is gone: session removed", address)
+                    # Without a Cease: the other keeps our routes by graceful restart if it is not as far as we.
+                    speaker.remove_peer(address, silent=gone.leaving)
+                    why = "others have taken its place" if gone.leaving else "it is gone"
+                    log.info("%s at %s: %s, session removed", gone.name, address, why)
                 case AddPeer(peer):
                     address = peer.address
                     # Both dial until they have met: who starts last is heard at once, and need not wait for the other,
@@ -145,7 +147,7 @@ class Mesh:
                     settings = {**peer.settings(), "passive": False}
                     speaker.add_peer(address, export_policy=_policy(peer.export), **settings)
                     self._peers[address] = peer
-                    log.info("node %s at %s: session added%s", peer.node, address, _manner(peer))
+                    log.info("%s at %s: session added%s", peer.name, address, _manner(peer))
                 case ChangePeer(peer, was):
                     address = peer.address
                     changes = {k: v for k, v in peer.settings().items() if was.settings()[k] != v}
@@ -153,7 +155,10 @@ class Mesh:
                         changes["export_policy"] = _policy(peer.export)
                     speaker.change_peer(address, **changes)
                     self._peers[address] = peer
-                    log.info("node %s at %s: changed %s", peer.node, address, ", ".join(changes) or "its name")
+                    if peer.leaving and not was.leaving:
+                        log.info("%s at %s: no longer needed, kept until others have taken over", peer.name, address)
+                    else:
+                        log.info("%s at %s: changed %s", peer.name, address, ", ".join(changes) or "its name")
         except (BGPError, ValueError) as error:
             self._fail(address, str(error), "this session is left out" if address else "trying again")
 
@@ -181,10 +186,12 @@ class Mesh:
 
     def _log(self, event: PeerEvent) -> None:
         peer = self._peers.get(event.peer)
-        who = f"node {peer.node} at {event.peer}" if peer is not None else event.peer or "speaker"
+        who = f"{peer.name} at {event.peer}" if peer is not None else event.peer or "speaker"
         text = f"{who}: {event.kind}" + (f" {event.family}" if event.family else "")
         text += f": {event.reason}" if event.reason else ""
-        if event.kind in ("failed", "refused"):
+        if peer is not None and peer.leaving:
+            log.debug("%s (leaving)", text)
+        elif event.kind in ("failed", "refused"):
             # A dead node is tried again for ever, and a stranger tries for ever: told once, not once a minute.
             if len(self._said) >= SAID_KEPT:
                 self._said.clear()
@@ -234,12 +241,19 @@ class Mesh:
     def progress(self) -> Iterator[PeerProgress]:
         """How far the sessions to all wanted nodes are. Costs nothing until it is read."""
         for one in self.snapshots().values():
-            complete = one.established and one.end_of_rib >= one.families.keys()
-            yield PeerProgress(one.established, complete, one.uptime if one.established else 0.0)
+            yield PeerProgress(one.established, _is_complete(one), one.uptime if one.established else 0.0)
+
+    def complete(self) -> set[str]:
+        """The addresses of those that have sent all their routes."""
+        return {address for address, one in self.snapshots().items() if _is_complete(one)}
 
     @property
     def peers(self) -> Mapping[str, MeshPeer]:
         return self._peers
+
+
+def _is_complete(one: PeerSnapshot) -> bool:
+    return one.established and one.end_of_rib >= one.families.keys()
 
 
 def _advice(error: OSError) -> str:
@@ -270,7 +284,8 @@ def _policy(pools: ExportPools | None) -> Policy:
 
 
 def _manner(peer: MeshPeer) -> str:
-    parts = [f"AS {peer.peer_as}"] if peer.export is not None else []
+    parts = [] if peer.internal else [f"AS {peer.peer_as}"]
+    parts += ["a client of ours"] if peer.client else []
     parts += ["it dials"] if peer.passive else ["we dial"]
     return f" ({', '.join(parts)})"
 

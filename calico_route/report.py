@@ -33,7 +33,7 @@ def report(agent: Agent, *, routes: bool = False) -> dict[str, Any]:
         **_local(local),
         "datastore": _datastore(agent),
         "sessions": {
-            "wanted": len(peers),
+            "wanted": sum(not peer["leaving"] for peer in peers),
             "established": sum(peer["state"] == str(State.ESTABLISHED) for peer in peers),
             "complete": sum(peer["end_of_rib"] for peer in peers),
         },
@@ -94,12 +94,15 @@ def _datastore(agent: Agent) -> dict[str, Any]:
 
 
 def _peers(agent: Agent) -> list[dict[str, Any]]:
-    wanted = agent.wanted.peers if agent.wanted is not None else {}
+    asked = {} if agent.wanted is None else agent.wanted.peers
+    wanted = {**agent.mesh.peers, **asked}
     snapshots = agent.mesh.snapshots()
     found = []
     for address in sorted(wanted.keys() | snapshots.keys(), key=_by_node(wanted)):
         refused = agent.mesh.failed.get(address, "")
-        found.append(_peer(address, wanted.get(address), snapshots.get(address), refused))
+        actual = agent.mesh.peers.get(address)
+        leaving = actual is not None and actual.leaving and address not in asked
+        found.append({**_peer(address, wanted.get(address), snapshots.get(address), refused), "leaving": leaving})
     return found
 
 

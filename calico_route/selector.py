@@ -148,10 +148,10 @@ class _Parser:
         return self._next("quoted", "a text in quotes")[1:-1]
 
     def _next(self, kind: str, expected: str) -> str:
-        if self._at < len(self._tokens) and self._tokens[self._at][0] == kind:
-            self._at += 1
-            return self._tokens[self._at - 1][1]
-        self._fail(expected)
+        if self._at == len(self._tokens) or self._tokens[self._at][0] != kind:
+            self._fail(expected)
+        self._at += 1
+        return self._tokens[self._at - 1][1]
 
     def _fail(self, expected: str, *, back: int = 0) -> NoReturn:
         at = self._at - back

@@ -19,7 +19,6 @@ class Options:
     """What flags decide. `hold_time` in seconds; `ttl_security` in hops.
 
     `auto_reflectors` is a label, `key` or `key=value`, whose nodes reflect; "": only what the datastore says.
-    `reflector_cluster_id` is one for all of those; None: each has its BGP Identifier.
     """
 
     workloads_from_etcd: bool = True
@@ -29,7 +28,6 @@ class Options:
     password: str | None = field(default=None, repr=False)
     ttl_security: int | None = None
     auto_reflectors: str = ""
-    reflector_cluster_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +75,7 @@ class MeshPeer:
     `node` is its name, "" for a router. `own_as` is this node's number, `shown_as` the one that this neighbour
     sees where it is another. `export` None: it hears all that a speaker tells such a neighbour. `client`: we
     reflect for it, as `cluster_id` (None: our BGP Identifier). `origin` names the BGPPeer that it is due to.
-    `leaving`: no longer wanted, but not let go yet (see handover.py).
+    `leaving`: no longer wanted so, but not let go yet (see handover.py).
     """
 
     node: str

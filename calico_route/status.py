@@ -158,7 +158,9 @@ def _peer_rows(peers: Iterable[Mapping[str, Any]], now: float) -> list[tuple[str
     rows: list[tuple[str, ...]] = [("node", "address", "AS", "state", "for", "in", "out", "last error")]
     for peer in peers:
         since = "-" if peer["since"] is None else duration(now - peer["since"])
-        state = peer["state"] + (" (routes kept)" if peer["stale"] else "")
+        state = (
+            peer["state"] + (" (routes kept)" if peer["stale"] else "") + (" (leaving)" if peer.get("leaving") else "")
+        )
         counts = (str(peer["routes_in"]), str(peer["routes_out"]))
         rows.append((peer["node"], peer["address"], str(peer["as"]), state, since, *counts, peer["last_error"]))
     return rows

@@ -62,11 +62,11 @@ class _Topology:
         reflectors = self._reflectors() if self._view.mesh else {}
         if self._view.mesh and (self._own.cluster_id is None or self._local.name in reflectors):
             self._problems += faults
-            self._add_mesh(peers, nodes, reflectors, cluster_id or self._options.reflector_cluster_id)
+            self._add_mesh(peers, nodes, reflectors, cluster_id)
         elif not peers and self._own.cluster_id is not None:
             self._problems.append(
-                f"this node is a route reflector ({self._own.cluster_id}), outside of the mesh, and no BGPPeer leads to "
-                "it or from it: it has no sessions"
+                f"this node is a route reflector ({self._own.cluster_id}), outside of the mesh, and no BGPPeer leads "
+                "to it or from it: it has no sessions"
             )
         return Topology(self._filtered(peers), nodes, tuple(self._problems))
 

@@ -160,13 +160,13 @@ class Router:
         self._warn_of_missing_policy(peer, now)
         self.touched.add(peer)
 
-    def remove_peer(self, peer: Peer, now: float | None = None) -> None:
+    def remove_peer(self, peer: Peer, now: float | None = None, *, silent: bool = False) -> None:
         del self.peers[peer.address]
         del self._policies[peer]
         if peer.dynamic is not None:
             peer.dynamic.peers.discard(peer.address)
         if now is not None:
-            peer.stop(now, PeerDeconfigured())
+            peer.stop(now, PeerDeconfigured(), silent=silent)
             peer.forget()
         self.tell(PeerEvent("removed", peer.address, now=now or 0.0))
         self._check_deferral(now or self._now)

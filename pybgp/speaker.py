@@ -296,10 +296,14 @@ class Speaker:
         self._groups.own(peer.address, fields)
         return PeerHandle(self, peer.address)
 
-    def remove_peer(self, address: str) -> None:
-        """End the session (Cease/Peer De-configured), withdraw what came from the peer, forget it."""
+    def remove_peer(self, address: str, *, silent: bool = False) -> None:
+        """End the session (Cease/Peer De-configured), withdraw what came from the peer, forget it.
+
+        With `silent` the connection just ends: a peer with graceful restart keeps our routes until its restart time
+        is over, or until it lets us go too (RFC 4724 section 4.2).
+        """
         peer = self._peer(address)
-        self._router.remove_peer(peer, self._shell.now_if_running())
+        self._router.remove_peer(peer, self._shell.now_if_running(), silent=silent)
         self._groups.leave(peer.address)
         self._shell.secure()
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from calico_route.datastore import Snapshot
 from calico_route.documents import read_document
 from calico_route.model import (
     BgpConfiguration,
+    BgpPeer,
     ClusterInformation,
     IpPool,
     Kind,
@@ -19,17 +21,27 @@ from calico_route.model import (
 from calico_route.view import View, fold
 
 
-def _made(kind: Kind, name: str, spec: dict[str, Any], namespace: str = "") -> Resource:
-    metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
+def _made(
+    kind: Kind, name: str, spec: dict[str, Any], namespace: str = "", labels: Mapping[str, str] | None = None
+) -> Resource:
+    metadata: dict[str, Any] = {"name": name, **({"namespace": namespace} if namespace else {})}
+    metadata["labels"] = dict(labels or {})
     document = {"kind": str(kind), "apiVersion": "projectcalico.org/v3", "metadata": metadata, "spec": spec}
     resource, problems = read_document(ResourceKey(kind, namespace, name), document)
     assert resource is not None, problems
     return resource
 
 
-def node(name: str, ipv4: str | None = None, ipv6: str | None = None, **bgp: Any) -> Node:
+def node(
+    name: str,
+    ipv4: str | None = None,
+    ipv6: str | None = None,
+    *,
+    labels: Mapping[str, str] | None = None,
+    **bgp: Any,
+) -> Node:
     spec = {"ipv4Address": ipv4, "ipv6Address": ipv6, **bgp}
-    made = _made(Kind.NODE, name, {"bgp": {key: value for key, value in spec.items() if value is not None}})
+    made = _made(Kind.NODE, name, {"bgp": {key: value for key, value in spec.items() if value is not None}}, "", labels)
     assert isinstance(made, Node)
     return made
 
@@ -37,6 +49,12 @@ def node(name: str, ipv4: str | None = None, ipv6: str | None = None, **bgp: Any
 def node_without_bgp(name: str) -> Node:
     made = _made(Kind.NODE, name, {})
     assert isinstance(made, Node)
+    return made
+
+
+def bgp_peer(name: str, **spec: Any) -> BgpPeer:
+    made = _made(Kind.BGP_PEER, name, spec)
+    assert isinstance(made, BgpPeer)
     return made
 
 

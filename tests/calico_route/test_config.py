@@ -83,6 +83,8 @@ def test_all_mistakes_at_once() -> None:
         (("--node-name", "a/b"), {}, "--node-name"),
         (("--ttl-security", "0"), {}, "--ttl-security '0'"),
         (("--hold-time", "70000"), {}, "--hold-time '70000'"),
+        (("--auto-reflectors", "a=b=c"), {}, "--auto-reflectors 'a=b=c'"),
+        (("--auto-reflectors", "has(rr)"), {}, "give a node's label"),
         (("--mass-deletion-hold", "nan"), {}, "--mass-deletion-hold 'nan'"),
         (("--mesh-password-file", "/does/not/exist"), {}, "No such file"),
         (("--workloads-from", "air"), {}, "--workloads-from"),

@@ -272,13 +272,3 @@ def test_of_two_endpoints_with_one_address_the_one_that_is_there_counts() -> Non
     wanted = ask(OWN, POOL, *twice, interfaces=("cali1",))
     assert announced(wanted) == {"10.0.0.1/32"}
     assert not wanted.withheld
-
-
-def test_bgp_peers_are_named_as_not_served() -> None:
-    from calico_route.documents import read_document
-    from calico_route.model import Kind, ResourceKey
-
-    key = ResourceKey(Kind.BGP_PEER, "", "tor")
-    resource = read_document(key, {"kind": "BGPPeer", "spec": {"peerIP": "192.0.2.200", "asNumber": 65000}}).resource
-    assert resource is not None
-    assert any("BGPPeer tor" in problem for problem in ask(OWN, resource).problems)

@@ -22,8 +22,8 @@ from pybgp import Prefix
 def peer(number: int, port: int = 179) -> MeshPeer:
     address = f"192.0.2.{number}"
     return MeshPeer(
-        node=f"n{number}", address=address, peer_as=64512, own_as=64512, port=port, passive=False, local_address="192.0.2.200",
-        restart_time=120, hold_time=90,
+        node=f"n{number}", address=address, peer_as=64512, own_as=64512, port=port, passive=False,
+        local_address="192.0.2.200", restart_time=120, hold_time=90,
     )  # fmt: skip
 
 
