@@ -4,8 +4,8 @@ Where a mesh gives way to reflectors, one reflector to another, or reflectors to
 answer by itself, some sooner and some later. Who let go at once would lose routes until all the others are as far.
 So what is no longer wanted (a session to a node that is still there; the reflecting for one) stays until every wanted
 session has sent all its routes and some time more, in which the others come to the same; but not for ever. Who is not
-as far even then keeps what it has heard from the one who has let go, as after a restart of it (RFC 4724): such a session
-ends without a Cease.
+as far even then keeps what it has heard from the one who has let go, as after a restart of it (RFC 4724): such a
+session ends without a Cease.
 """
 
 from __future__ import annotations

@@ -81,3 +81,15 @@ def test_another_cluster_id_takes_effect_in_both_directions() -> None:
     change(b, centre, cluster_id=None)
     assert b.table().keys() == {OF_A, OF_B}
     assert len(centre.told("up")) == 2
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_who_is_let_go_without_a_cease_keeps_the_routes_until_it_lets_go_too(*, silent: bool) -> None:
+    """RFC 4724 section 4.2: a connection that just ends."""
+    centre, a, _ = star({"route_reflector_client": True}, {})
+    centre.router.remove_peer(centre.peer(a), centre.net.now, silent=silent)
+    a.net.run(1)
+    assert (OF_B in a.table()) is silent
+    assert OF_A not in centre.table()
+    a.router.remove_peer(a.peer(centre), a.net.now)
+    assert a.table().keys() == {OF_A}
