@@ -92,4 +92,5 @@ def test_who_is_let_go_without_a_cease_keeps_the_routes_until_it_lets_go_too(*, 
     assert (OF_B in a.table()) is silent
     assert OF_A not in centre.table()
     a.router.remove_peer(a.peer(centre), a.net.now)
+    a.net.run(1)
     assert a.table().keys() == {OF_A}
