@@ -13,9 +13,10 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from abc import abstractmethod
 from collections.abc import Sequence
 
-from benchmarks.daemons import Bird2, PyBgp, Speaker
+from benchmarks.daemons import Bird2, Frr, PyBgp, Speaker
 from benchmarks.kernel import prefixes
 from benchmarks.table import Row, as_json, markdown
 from demo.lab import Host, Lab, LabError, why_impossible
@@ -37,21 +38,51 @@ def workloads(host: Host, number: int) -> None:
     host.run("ip", "-batch", "-", stdin="\n".join(lines) + "\n")
 
 
-class MeshBird(Bird2):
-    def join(self, own: str, others: Sequence[str]) -> None:
+class Member(Speaker):
+    """A speaker that can be in a mesh."""
+
+    @abstractmethod
+    def join(self, own: str, others: Sequence[str], *, hold: int = 90, graceful: bool = True) -> None:
+        """Start it; all have the default timers but for `hold`, seconds."""
+
+
+class MeshBird(Bird2, Member):
+    def join(self, own: str, others: Sequence[str], *, hold: int = 90, graceful: bool = True) -> None:
         peers = (
             f"protocol bgp p{number} from peers {{ neighbor {one} as {ASN}; }}" for number, one in enumerate(others)
         )
-        file = self.write("bird2_mesh.conf", own=own, asn=ASN, neighbours="\n".join(peers))
+        file = self.write(
+            "bird2_mesh.conf",
+            own=own,
+            asn=ASN,
+            neighbours="\n".join(peers),
+            hold=hold,
+            graceful="" if graceful else "graceful restart off;",
+        )
         self.run(self.path(), "-f", "-c", str(file), "-s", str(self.folder / "bird.ctl"))
 
 
-class MeshPyBgp(PyBgp):
-    def join(self, own: str, others: Sequence[str]) -> None:
-        self.agent(own, others, ASN)
+class MeshFrr(Frr, Member):
+    def join(self, own: str, others: Sequence[str], *, hold: int = 90, graceful: bool = True) -> None:
+        file = self.write(
+            "frr_mesh.conf",
+            own=own,
+            asn=ASN,
+            hold=hold,
+            keepalive=hold // 3,
+            graceful="" if graceful else "bgp graceful-restart-disable",
+            neighbours="\n".join(f" neighbor {one} remote-as {ASN}" for one in others),
+            activate="\n".join(f"  neighbor {one} activate\n  neighbor {one} next-hop-self" for one in others),
+        )
+        self.run_with_zebra(file, own)
 
 
-MESHES: dict[str, type[MeshBird | MeshPyBgp]] = {"pybgp": MeshPyBgp, "bird2": MeshBird}
+class MeshPyBgp(PyBgp, Member):
+    def join(self, own: str, others: Sequence[str], *, hold: int = 90, graceful: bool = True) -> None:
+        self.agent(own, others, ASN, hold=hold, graceful=graceful)
+
+
+MESHES: dict[str, type[Member]] = {"pybgp": MeshPyBgp, "bird2": MeshBird, "frr": MeshFrr}
 
 
 def wait(pids: dict[int, int], patience: float = 60.0) -> float:
@@ -67,11 +98,11 @@ def wait(pids: dict[int, int], patience: float = 60.0) -> float:
     return time.monotonic()
 
 
-def once(lab: Lab, kind: type[MeshBird | MeshPyBgp]) -> dict[str, float]:
+def once(lab: Lab, kind: type[Member]) -> dict[str, float]:
     hosts = [one for one in lab.namespaces if isinstance(one, Host)]
     addresses = [host.address for host in hosts]
     alone = prefixes_of(hosts[0])
-    speakers: list[MeshBird | MeshPyBgp] = []
+    speakers: list[Member] = []
 
     def start(some: Sequence[Host]) -> None:
         for host in some:
@@ -109,6 +140,7 @@ def stop(speaker: Speaker, host: Host) -> None:
     """End it, and take out what it has left in the kernel."""
     speaker.stop()
     host.run("ip", "route", "flush", "proto", "bird", check=False)
+    host.run("ip", "nexthop", "flush", check=False)  # and with them the routes of zebra
 
 
 def prefixes_of(host: Host) -> int:

@@ -141,6 +141,7 @@ class Host(Namespace):
     address: str
     address_v6: str | None = None
     interface: str
+    port: str  # of the lab's bridge, in its namespace
 
 
 class Container(Namespace):
@@ -250,7 +251,7 @@ class Lab:
         host.address, host.interface = address.partition("/")[0], interface
         self._add(host)
         self._ports += 1
-        port = f"p{self._ports}"
+        host.port = port = f"p{self._ports}"
         self.switch.run("ip", "link", "add", port, "type", "veth", "peer", "name", interface, "netns", host.netns)
         self.switch.run("ip", "link", "set", port, "master", "br0", "up")
         host.run("ip", "address", "add", address, "dev", interface)

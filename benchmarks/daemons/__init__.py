@@ -148,9 +148,13 @@ class Frr(Speaker):
         file = self.write(
             "frr.conf", own=setup.own, asn=setup.asn, neighbours="\n".join(lines), activate="\n".join(active)
         )
+        self.run_with_zebra(file, setup.own, kernel=setup.kernel)
+
+    def run_with_zebra(self, file: Path, own: str, *, kernel: bool = True) -> None:
+        """bgpd with this file, and zebra before it where it is to install routes."""
         common = ["-u", "root", "-g", "frrvty", "--vty_socket", str(self.folder), "-P", "0"]
         zserv = self.folder / "zserv.api"
-        if setup.kernel:
+        if kernel:
             (self.folder / "zebra.conf").write_text("hostname zebra\n")
             self.run(
                 *(self.path("zebra"), *common, "-z", str(zserv)),
@@ -158,7 +162,7 @@ class Frr(Speaker):
             )
             wait_for("the socket of zebra", zserv.exists)  # else bgpd tries again after 10 s
         self.run(
-            *(self.path(), *common, "-z", str(zserv), "-l", setup.own, *([] if setup.kernel else ["-n"])),
+            *(self.path(), *common, "-z", str(zserv), "-l", own, *([] if kernel else ["-n"])),
             *("-i", str(self.folder / "bgpd.pid"), "-f", str(file)),
         )
 
@@ -254,7 +258,7 @@ class PyBgp(Speaker):
         file = self.write("pybgp.toml", own=setup.own, asn=setup.asn, folder=self.folder, neighbours="\n".join(parts))
         self.run(sys.executable, "-m", "pybgp", "run", str(file), "--log-level", "error")
 
-    def agent(self, own: str, neighbours: Sequence[str], asn: int) -> None:
+    def agent(self, own: str, neighbours: Sequence[str], asn: int, *, hold: int = 90, graceful: bool = True) -> None:
         """With the kernel it is calico_route, in a mesh of the neighbours, from a file and not from etcd."""
         nodes = "\n---\n".join(
             json.dumps(
@@ -273,12 +277,18 @@ class PyBgp(Speaker):
             "metadata": {"name": "all"},
             "spec": {"cidr": "11.0.0.0/8", "ipipMode": "Never"},
         }
+        configuration = {
+            "apiVersion": "projectcalico.org/v3",
+            "kind": "BGPConfiguration",
+            "metadata": {"name": "default"},
+            "spec": {"nodeMeshMaxRestartTime": "120s" if graceful else "0s"},
+        }
         file = self.folder / "nodes.yaml"
-        file.write_text(f"{nodes}\n---\n{json.dumps(pool)}\n")
+        file.write_text(f"{nodes}\n---\n{json.dumps(pool)}\n---\n{json.dumps(configuration)}\n")
         self.run(
             *(sys.executable, "-m", "calico_route", "--peer-from-file", str(file), "--node-name", own),
             *("--ip", f"{own}/16", "--as", str(asn), "--workloads-from", "kernel", "--log-level", "error"),
-            *("--state-dir", str(self.folder), "--socket", str(self.folder / "agent.sock")),
+            *("--hold-time", str(hold), "--state-dir", str(self.folder), "--socket", str(self.folder / "agent.sock")),
         )
 
 
