@@ -4,8 +4,8 @@
 
 The mesh of `benchmarks.mesh`, 64 routes a node, graceful restart off. `kill`: SIGKILL to all processes of one node, so
 that its connections end; clock from before the signal until the last of the other kernels has told of the last
-deletion. `cut`: its port leaves the bridge, and nobody is told; the hold time of 9 s has to run out. `quitting`, of a
-`kill`: until the kernel had taken the process down, without which no connection ends.
+deletion. `cut`: its port leaves the bridge, and nobody is told; the hold time of 9 s has to run out. `quitting_ms`, of
+a `kill`: until the kernel had taken the process down, without which no connection ends.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def once(lab: Lab, kind: type[Member], how: str) -> dict[str, float]:
         else:
             plug(lab, victim, "nomaster")
         gone = all_gone(watched, lost, PATIENCE[how])
-        return {"gone": gone - began, "quitting": ended - began}
+        return {"gone": gone - began, "quitting_ms": 1000 * (ended - began)}
     finally:
         for events in watched.values():
             events.close()
@@ -117,7 +117,7 @@ def main() -> int:
     except (LabError, ValueError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
-    print(as_json(rows, "bird2") if options.json else markdown(rows, ("gone",), "bird2", ("quitting",)))
+    print(as_json(rows, "bird2") if options.json else markdown(rows, ("gone",), "bird2", ("quitting_ms",)))
     return 0
 
 

@@ -147,7 +147,8 @@ class Exchanges(Mapping[Family, Exchange]):
         """With `graceful` the routes of the families that the peer's capability lists stay for its restart time."""
         self._agreed = None
         restart = agreed.graceful_restart if graceful else None
-        kept = () if restart is None else tuple(family for family, _ in restart.families)
+        # Zero seconds are not waited for: the routes go in the call that hears of the end, without a timer.
+        kept = tuple(family for family, _ in restart.families) if restart and restart.restart_time else ()
         long = agreed.long_lived if restart is not None else None
         self._stale_times = {} if long is None else {family: long.stale_time(family) for family in self}
         for family, exchange in self.items():

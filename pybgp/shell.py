@@ -66,7 +66,7 @@ class Shell:
         self._carry_out()
         for link in list(self._links.values()):
             link.close()
-            self._ending.add(link)
+            self._see_out(link)
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
@@ -80,7 +80,7 @@ class Shell:
         waiting += [connection.lost for connection in self._door.leaving if not connection.lost.done()]
         if waiting:
             await asyncio.wait(waiting, timeout=CLOSE_GRACE + 1)
-        for link in self._ending:
+        for link in list(self._ending):
             link.close(abruptly=True)
         await asyncio.sleep(0)  # aborted transports close in the next turn of the loop
 
@@ -149,8 +149,7 @@ class Shell:
                     ended = self._links.pop(effect.session, None)
                     if ended is not None:
                         ended.close()
-                        self._ending = {known for known in self._ending if known.waiting}
-                        self._ending.add(ended)
+                        self._see_out(ended)
                 else:
                     self._report(effect)
             if router.effects:
@@ -218,6 +217,12 @@ class Shell:
     def _welcome(self, peer: Peer, session: Session, connection: Connection) -> None:
         link = self._links[session] = Link(self, peer, session)
         link.adopt(connection)
+
+    def _see_out(self, link: Link) -> None:
+        """Know of a link that was closed until nothing is left of it."""
+        for future in link.waiting:
+            self._ending.add(link)
+            future.add_done_callback(lambda _: None if link.waiting else self._ending.discard(link))
 
     # those who wait and listen
 

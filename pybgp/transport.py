@@ -99,7 +99,6 @@ class Connection(asyncio.BufferedProtocol):
         self.remote_scope = 0
         self._buffer = buffer
         self._transport: asyncio.Transport | None = None
-        self._eof = False
         self._deaf = False
         self._close_timer: asyncio.TimerHandle | None = None
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -139,7 +138,7 @@ class Connection(asyncio.BufferedProtocol):
             self.owner.data_received(self, data)
 
     def eof_received(self) -> bool:
-        self._eof = True
+        self._tell_lost("the peer closed the connection")  # now: asyncio says so only when all is cleaned up
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -148,9 +147,13 @@ class Connection(asyncio.BufferedProtocol):
             self._close_timer.cancel()
         if not self.lost.done():
             self.lost.set_result(None)
+        self._tell_lost(words(exc, "the peer closed the connection"))
+
+    def _tell_lost(self, reason: str) -> None:
         if not self._deaf:
             self._deaf = True
-            self.owner.connection_lost(self, words(exc, "the peer closed the connection"))
+            self.can_write = False
+            self.owner.connection_lost(self, reason)
 
     def pause_writing(self) -> None:
         self.can_write = False

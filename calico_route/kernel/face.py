@@ -100,7 +100,7 @@ class Kernel:
 
     async def start(self) -> None:
         """Open the sockets, look at everything, adopt the routes of our protocol. Raises KernelError."""
-        port, size = self._writer.open(), self._monitor_buffer
+        port, size = self._writer.open({afi: fib.metric for afi, fib in self._fibs.items()}), self._monitor_buffer
         try:
             self._monitor = in_namespace(self._netns, lambda: MonitorSocket(self.table, port, size))
             await self._look()

@@ -1,28 +1,22 @@
 """Route messages for the kernel: pyroute2 encodes one a next-hop set, the destinations are joined into it.
 
 pyroute2 takes about half a millisecond a message, and most of a tenth of a second to import: so it is asked once
-for each template, and imported in the writer's thread after the start (`preload`), not before it.
+for each template, and imported in the writer's thread after the start (`RoutePacker.warm`), not before it.
 """
 
 from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Sequence
-from importlib import import_module
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .netlink import HEADER, RTM_DELROUTE, RTNH_F_ONLINK, SCOPE_LINK, SCOPE_UNIVERSE
+from .netlink import DELETE, HEADER, RTM_DELROUTE, RTNH_F_ONLINK, SCOPE_LINK, SCOPE_UNIVERSE
 from .route import ADDRESS_BYTES, ADDRESS_FAMILY, IPV4, IPV6, NextHop, RouteSpec, RouteType
 
 _BEFORE_ADDRESS = HEADER.size + 12 + 4  # nlmsghdr, rtmsg, and the header of RTA_DST, which comes first
 SCOPE_NOWHERE = 255
 _PROBE = struct.Struct("=BBBBBBBBIHH4s")
-
-
-def preload() -> None:
-    """Import what the first template needs."""
-    import_module("pyroute2.netlink.rtnl.rtmsg")
 
 
 def probe(table: int, protocol: int) -> bytes:
@@ -68,6 +62,13 @@ class RoutePacker:
         else:
             addresses = [destination[1:].ljust(size, b"\0") for destination in nlri]
         return head + (tail + head).join(addresses) + tail
+
+    def warm(self, metrics: Mapping[int, int]) -> None:
+        """Make what the deletion of a whole address needs, so that the routes of a lost node do not wait for it."""
+        for afi, metric in metrics.items():
+            address = bytes(ADDRESS_BYTES[afi])
+            nlri = bytes((8 * len(address), *address))
+            self.pack(RTM_DELROUTE, DELETE, afi, RouteSpec(metric=metric), [nlri], exact=False)
 
     def _template(
         self, kind: int, flags: int, afi: int, length: int, spec: RouteSpec, exact: bool

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.util import find_spec
 from typing import NamedTuple
 
 from .netlink import ADD, DELETE, REPLACE, RTM_DELROUTE, RTM_NEWROUTE
-from .packer import RoutePacker, preload, probe
+from .packer import RoutePacker, probe
 from .socket import KernelError, RouteSocket, in_namespace
 from .work import Op, Work
 
@@ -40,8 +40,11 @@ class Writer:
         self._socket: RouteSocket | None = None
         self._executor: ThreadPoolExecutor | None = None
 
-    def open(self) -> int:
-        """Open the socket; gives its netlink port. Raises KernelError, also where routes can't be changed."""
+    def open(self, metrics: Mapping[int, int]) -> int:
+        """Open the socket, for routes mostly of this metric, by AFI; gives its netlink port.
+
+        Raises KernelError, also where routes can't be changed.
+        """
         if find_spec("pyroute2") is None:
             raise KernelError("pyroute2 is missing, which writes the kernel's routes: pip install 'pybgp[calico]'")
         self._socket = in_namespace(self._netns, RouteSocket)
@@ -53,7 +56,7 @@ class Writer:
                     "routes can't be changed here: that needs CAP_NET_ADMIN (be root, or root of a user "
                     "namespace: unshare --user --map-root-user --net)"
                 )
-        self._thread().submit(preload)
+        self._thread().submit(self._packer.warm, metrics)
         return self._socket.port
 
     def _thread(self) -> ThreadPoolExecutor:
