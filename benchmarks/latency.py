@@ -1,7 +1,12 @@
-"""How long an endpoint takes from `put` into etcd to the kernel of the other node, and its deletion too.
+"""J5: how long one change takes to get from one node into another.
 
-Two hosts, a real etcd, one calico_route each. Clock: from before the request to etcd is written until the kernel of
-the other host announces the route on its netlink socket. One change at a time.
+    python -m benchmarks.latency [--jobs kernel,bgp,etcd] [--peers pybgp,bird2] [--events 100] [--rounds 3] [--json]
+
+`kernel`: a mesh of four; a host route on a `cali…` interface of the first node appears or goes, until the kernel of the
+second tells of the route. `bgp`: an UPDATE into the first node, which tells the second, until the second's other
+neighbour has the UPDATE: two speakers' hops, no kernel. `etcd`: `put` of an endpoint into a real etcd, until the kernel
+of the other node tells of the route; calico_route alone, since the others read no etcd. One change at a time, the
+speakers in alternation; the clock starts before the change is written.
 """
 
 from __future__ import annotations
@@ -10,18 +15,133 @@ import argparse
 import base64
 import http.client
 import json
+import random
 import socket
-import statistics
-import struct
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from benchmarks.daemons import SPEAKERS, Setup, Speaker
+from benchmarks.feed import CONTEXT
+from benchmarks.mesh import ASN, EACH, MESHES, Member, address, prefixes_of, stop, wait, workloads
+from benchmarks.neighbour import Neighbour
+from benchmarks.route_events import DELROUTE, NEWROUTE, RouteEvents
+from benchmarks.table import Row, as_json, percentiles
+from calico_route.kernel.netlink import ADD, DELETE, RTM_DELROUTE, RTM_NEWROUTE
+from calico_route.kernel.packer import RoutePacker
+from calico_route.kernel.route import IPV4, MAIN_TABLE, NextHop, RouteSpec
 from demo.agent import Agent
 from demo.etcd import Etcd
-from demo.lab import Host, Lab, wait_for, why_impossible
+from demo.lab import Host, Lab, LabError, wait_for, why_impossible
+from pybgp import IPV4_UNICAST, PathAttributes
+from pybgp.messages.update_writer import encode_reach, encode_unreach
 
-RTMGRP_IPV4_ROUTE = 0x40
-NEWROUTE, DELROUTE = 24, 25
+NODES = 4
+BOOT = 3  # the protocol of routes that `ip` makes
+PAUSE = 0.002  # seconds at most between two changes: not always at the same point of somebody's timer
+REST = 0.5
+
+
+class Workload:
+    """A host route on the `cali…` interface of a node, made and removed by one netlink message each."""
+
+    def __init__(self, host: Host, destination: str) -> None:
+        self.destination = socket.inet_aton(destination)
+        index = json.loads(host.run("ip", "-j", "link", "show", "cali0"))[0]["ifindex"]
+        packer, spec = RoutePacker(MAIN_TABLE, BOOT), RouteSpec((NextHop(b"", index),))
+        nlri = [b"\x20" + self.destination]
+        self._messages = (
+            packer.pack(RTM_NEWROUTE, ADD, IPV4, spec, nlri),
+            packer.pack(RTM_DELROUTE, DELETE, IPV4, spec, nlri),
+        )
+        self._socket = host.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        self._socket.bind((0, 0))
+
+    def change(self, *, there: bool) -> float:
+        """When it began."""
+        began = time.monotonic()
+        self._socket.send(self._messages[0 if there else 1])
+        return began
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def pause() -> None:
+    time.sleep(PAUSE * random.random())
+
+
+def by_kernel(hosts: list[Host], kind: type[Member], events: int) -> Iterator[tuple[str, float]]:
+    addresses = [host.address for host in hosts]
+    alone = prefixes_of(hosts[0])
+    speakers: list[Member] = []
+    workload, watched = Workload(hosts[0], "11.0.0.200"), RouteEvents(hosts[1])
+    try:
+        for host in hosts:
+            speakers.append(kind(host))
+            speakers[-1].join(host.address, [one for one in addresses if one != host.address])
+        wait({one.processes[0].pid: alone + EACH * (len(hosts) - 1) for one in speakers})
+        time.sleep(REST)
+        for _ in range(events):
+            for there, what, message in ((True, "add", NEWROUTE), (False, "delete", DELROUTE)):
+                pause()
+                began = workload.change(there=there)
+                yield what, watched.wait(message, workload.destination) - began
+    finally:
+        workload.close()
+        watched.close()
+        for one in speakers:
+            stop(one, one.host)
+
+
+def by_update(hosts: list[Host], kind: type[Speaker], events: int) -> Iterator[tuple[str, float]]:
+    first, second, before, behind = (host.address for host in hosts)
+    speakers = [kind(host) for host in hosts[:2]]
+    neighbours: list[Neighbour] = []
+    nlri = [b"\x20" + socket.inet_aton("11.0.0.1")]
+    announce = b"".join(
+        encode_reach(IPV4_UNICAST, nlri, PathAttributes.build(next_hop=before, local_pref=100), CONTEXT)
+    )
+    withdraw = b"".join(encode_unreach(IPV4_UNICAST, nlri, CONTEXT))
+    try:
+        speakers[0].start(Setup(own=first, neighbours=(second, before), asn=ASN))
+        speakers[1].start(Setup(own=second, neighbours=(first, behind), asn=ASN, dialled=(first,)))
+        source, sink = (session(host, to) for host, to in ((hosts[2], first), (hosts[3], second)))
+        neighbours += [source, sink]
+        source.send(announce)
+        sink.next_change(patience=60.0)  # the two speakers have found each other
+        source.send(withdraw)
+        sink.next_change()
+        time.sleep(REST)
+        for _ in range(events):
+            for octets, what in ((announce, "add"), (withdraw, "delete")):
+                pause()
+                began = source.send(octets)["began"]
+                yield what, sink.next_change() - began
+    except (TimeoutError, ConnectionError) as error:
+        raise LabError(f"{kind.name}: {error}") from None
+    finally:
+        for one in neighbours:
+            one.close()
+        for speaker in speakers:
+            speaker.stop()
+
+
+def session(host: Host, remote: str) -> Neighbour:
+    """With a speaker, from within a host."""
+
+    def connect() -> socket.socket:
+        sock = host.socket(socket.AF_INET, socket.SOCK_STREAM)
+        sock.settimeout(5)
+        try:
+            sock.connect((remote, 179))
+        except OSError:
+            sock.close()
+            raise
+        return sock
+
+    return Neighbour(host.address, remote, ASN, connect=connect)
 
 
 class Gateway(http.client.HTTPConnection):
@@ -42,34 +162,11 @@ class Gateway(http.client.HTTPConnection):
         answer = self.getresponse()
         text = answer.read()
         if answer.status != 200:
-            raise RuntimeError(f"etcd refused {what}: {text[:200]!r}")
+            raise LabError(f"etcd refused {what}: {text[:200]!r}")
 
 
-class RouteEvents:
-    """The kernel's route notifications of one host."""
-
-    def __init__(self, host: Host) -> None:
-        self.socket = host.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-        self.socket.bind((0, RTMGRP_IPV4_ROUTE))
-        self.socket.settimeout(20)
-
-    def wait(self, kind: int, destination: bytes) -> float:
-        """Monotonic time at which a message of this kind for this /32 arrived."""
-        while True:
-            data = self.socket.recv(65536)
-            now = time.monotonic()
-            offset = 0
-            while offset + 16 <= len(data):
-                length, message = struct.unpack_from("=IH", data, offset)
-                if message == kind and destination in data[offset : offset + length]:
-                    return now
-                offset += (length + 3) & ~3
-
-
-def measure(rounds: int) -> dict[str, list[float]]:
-    """Milliseconds from etcd to the remote kernel: `added` and `removed`, one value a round."""
-    result: dict[str, list[float]] = {"added": [], "removed": []}
-    with Lab("lat") as lab:
+def by_etcd(events: int) -> Iterator[tuple[str, float]]:
+    with Lab("etcd") as lab:
         hosts = [lab.host(f"host{n}", f"192.168.78.2{n}/24") for n in (1, 2)]
         etcd = Etcd(hosts[0], lab.directory / "etcd")
         etcd.start()
@@ -77,51 +174,80 @@ def measure(rounds: int) -> dict[str, list[float]]:
             Agent(host, etcd.url).start()
         container = lab.container(hosts[0], "container1", "192.168.0.1")
         key, value = container.endpoint()
-        gateway, events = Gateway(hosts[0]), RouteEvents(hosts[1])
+        gateway, watched = Gateway(hosts[0]), RouteEvents(hosts[1])
         destination = socket.inet_aton(container.address)
         gateway.call("put", key=key, value=value)
         wait_for("the mesh is up", lambda: any("192.168.0.1 " in line for line in hosts[1].routes()))
         gateway.call("deleterange", key=key)
-        events.wait(DELROUTE, destination)
-        for number in range(rounds):
-            begin = time.monotonic()
+        watched.wait(DELROUTE, destination)
+        for _ in range(events):
+            pause()
+            began = time.monotonic()
             gateway.call("put", key=key, value=value)
-            result["added"].append(1000 * (events.wait(NEWROUTE, destination) - begin))
-            begin = time.monotonic()
+            yield "add", watched.wait(NEWROUTE, destination) - began
+            pause()
+            began = time.monotonic()
             gateway.call("deleterange", key=key)
-            result["removed"].append(1000 * (events.wait(DELROUTE, destination) - begin))
-            if sys.stderr.isatty():
-                print(f"\r{number + 1}/{rounds}", end="", file=sys.stderr, flush=True)
-    return result
+            yield "delete", watched.wait(DELROUTE, destination) - began
+
+
+@contextmanager
+def mesh(size: int) -> Iterator[list[Host]]:
+    with Lab("lat") as lab:
+        hosts = [lab.host(f"n{number}", f"{address(number)}/16") for number in range(size)]
+        for number, host in enumerate(hosts):
+            workloads(host, number)
+        yield hosts
+
+
+def measure(jobs: list[str], names: list[str], events: int, rounds: int) -> list[Row]:
+    rows: list[Row] = []
+    for job in jobs:
+        able: list[str] = ["pybgp"]
+        if job == "kernel":
+            able = [name for name in names if name in MESHES]
+        elif job == "bgp":
+            able = [name for name in names if SPEAKERS[name].forwards]
+        own = {name: Row(job, name, 2 if job != "kernel" else NODES) for name in able}
+        rows += own.values()
+        with mesh(NODES) as hosts:
+            for turn in range(rounds):
+                for name in able:
+                    print(f"\r{job}: round {turn + 1} of {rounds}, {name:9}", end="", file=sys.stderr, flush=True)
+                    if job == "etcd":
+                        told = by_etcd(events)
+                    elif job == "kernel":
+                        told = by_kernel(hosts, MESHES[name], events)
+                    else:
+                        told = by_update(hosts, SPEAKERS[name], events)
+                    for what, seconds in told:
+                        own[name].add(**{what: seconds})
+        print(file=sys.stderr)
+    return rows
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=200, help="changes each way (default 200)")
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of the table")
-    arguments = parser.parse_args()
-    impossible = why_impossible()
+    parser.add_argument("--jobs", default="kernel,bgp,etcd", help="which (default: %(default)s)")
+    parser.add_argument("--peers", default="pybgp,bird2", help="which speakers (default: %(default)s)")
+    parser.add_argument("--events", type=int, default=100, help="changes each way in a round (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    options = parser.parse_args()
+    jobs, names = options.jobs.split(","), options.peers.split(",")
+    unknown = [*(set(jobs) - {"kernel", "bgp", "etcd"}), *(set(names) - SPEAKERS.keys())]
+    impossible = why_impossible() or (f"unknown: {', '.join(unknown)}; see --help" if unknown else "")
     if impossible:
-        print(f"cannot measure: {impossible}", file=sys.stderr)
+        print(impossible, file=sys.stderr)
         return 1
-    rows = []
-    for what, values in measure(arguments.rounds).items():
-        ordered = sorted(values)
-        rows.append(
-            {
-                "change": what,
-                "rounds": len(values),
-                "p50_ms": round(statistics.median(values), 3),
-                "p99_ms": round(ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))], 3),
-                "max_ms": round(ordered[-1], 3),
-            }
-        )
-    if arguments.json:
-        print(json.dumps({"benchmark": "latency", "rows": rows}))
-        return 0
-    print(f"{'etcd -> remote kernel':24}{'rounds':>8}{'p50 ms':>10}{'p99 ms':>10}{'max ms':>10}")
-    for row in rows:
-        print(f"{row['change']:24}{row['rounds']:>8}{row['p50_ms']:>10}{row['p99_ms']:>10}{row['max_ms']:>10}")
+    try:
+        for name in names:
+            SPEAKERS[name].path()
+        rows = measure(jobs, names, options.events, options.rounds)
+    except (LabError, ValueError) as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    print(as_json(rows, "bird2") if options.json else percentiles(rows, ("add", "delete"), "bird2"))
     return 0
 
 

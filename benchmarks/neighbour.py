@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 from pybgp import IPV4_UNICAST, PeerConfig
@@ -31,9 +32,16 @@ PLAIN = CodecContext()
 
 
 class Neighbour:
-    """One session; see the module."""
+    """One session; see the module. `connect` makes the connection where that is not this process's own affair."""
 
-    def __init__(self, local: str, remote: str, asn: int, patience: float = 60.0) -> None:
+    def __init__(
+        self,
+        local: str,
+        remote: str,
+        asn: int,
+        patience: float = 60.0,
+        connect: Callable[[], socket.socket] | None = None,
+    ) -> None:
         self._chunks: deque[tuple[float, bytes]] = deque()
         self._framer = Framer()
         self._context = CodecContext(four_octet_as=True, internal=True, families=frozenset({IPV4_UNICAST}))
@@ -51,10 +59,12 @@ class Neighbour:
             enhanced_route_refresh=False,
             extended_message=False,
         )
+        self._news = threading.Event()
         end = time.monotonic() + patience
         while True:
             try:
-                self._sock = self._session(local, remote, encode_message(make_open(config), PLAIN))
+                sock = connect() if connect else socket.create_connection((remote, 179), 5, (local, 0))
+                self._sock = self._session(sock, encode_message(make_open(config), PLAIN))
                 break
             except OSError as error:
                 if time.monotonic() > end:
@@ -63,8 +73,7 @@ class Neighbour:
         threading.Thread(target=self._receive, daemon=True).start()
         threading.Thread(target=self._live, daemon=True).start()
 
-    def _session(self, local: str, remote: str, opening: bytes) -> socket.socket:
-        sock = socket.create_connection((remote, 179), 5, (local, 0))
+    def _session(self, sock: socket.socket, opening: bytes) -> socket.socket:
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.sendall(opening)
@@ -98,13 +107,35 @@ class Neighbour:
                 data, self.ended = b"", str(error)
             if not data:
                 self.ended = self.ended or "closed by the speaker"
+                self._news.set()
                 return
             self._chunks.append((time.monotonic(), data))
+            self._news.set()
+
+    def next_change(self, patience: float = 30.0) -> float:
+        """When the octets came that changed what is held here next. Raises TimeoutError, ConnectionError."""
+        before, end = len(self.held), time.monotonic() + patience
+        while True:
+            if not self._news.wait(max(0.0, end - time.monotonic())):
+                raise TimeoutError(f"nothing changed within {patience:g} s")
+            self._news.clear()
+            while self._chunks:
+                when = self._chunks[0][0]
+                self._decode(-1, None, 1)
+                if len(self.held) != before:
+                    return when
+            if self.ended:
+                raise ConnectionError(self.ended)
+
+    def close(self) -> None:
+        self.ended = self.ended or "closed"
+        self._sock.shutdown(socket.SHUT_RDWR)
 
     def _live(self) -> None:
         while not self.ended:
             time.sleep(20)
-            self._sock.sendall(encode_message(Keepalive(), PLAIN))
+            if not self.ended:
+                self._sock.sendall(encode_message(Keepalive(), PLAIN))
 
     def send(self, data: bytes) -> dict[str, float]:
         began = time.monotonic()
@@ -125,9 +156,9 @@ class Neighbour:
                 time.sleep(0.02)
         return {"at": at if at is not None else -1.0, "held": len(self.held), "ended": self.ended}
 
-    def _decode(self, count: int, at: float | None) -> float | None:
-        """Take in what has come; the time of the last change that led to `count`."""
-        for _ in range(len(self._chunks)):
+    def _decode(self, count: int, at: float | None, chunks: int | None = None) -> float | None:
+        """Take in what has come, or so many chunks of it; the time of the last change that led to `count`."""
+        for _ in range(chunks or len(self._chunks)):
             when, data = self._chunks.popleft()
             before = len(self.held)
             for kind, body in self._framer.feed(data):

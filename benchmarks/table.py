@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -61,6 +62,32 @@ def markdown(rows: Sequence[Row], names: Sequence[str], to: str, extra: Sequence
             cells.append("-" if value is None else f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2f}")
         lines.append(cells)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def percentiles(rows: Sequence[Row], names: Sequence[str], to: str) -> str:
+    """For each of `names` the median, the 99th percentile and the worst, with the ratios of the first two."""
+    head = ["job", "N", "speaker", "what", "events", "p50", "p99", "max", f"p50 vs {to}", f"p99 vs {to}"]
+    lines = [head, ["---"] * len(head)]
+    for row in rows:
+        other = next((one for one in rows if (one.job, one.count, one.speaker) == (row.job, row.count, to)), None)
+        for name in names:
+            values = row.values.get(name)
+            if not values:
+                continue
+            middle, far, worst = (percentile(values, part) for part in (50, 99, 100))
+            cells = [row.job, f"{row.count:,}", row.speaker, name, str(len(values))]
+            cells += [f"{1000 * value:.2f} ms" for value in (middle, far, worst)]
+            reference = other.values.get(name) if other else None
+            for value, part in ((middle, 50), (far, 99)):
+                cells.append(f"{value / percentile(reference, part):.2f}" if reference else "-")
+            lines.append(cells)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def percentile(values: Sequence[float], part: float) -> float:
+    """The value that `part` per cent of all do not exceed."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(len(ordered) * part / 100) - 1)]
 
 
 def as_json(rows: Sequence[Row], to: str) -> str:

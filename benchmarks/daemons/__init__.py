@@ -26,13 +26,17 @@ PLACES = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/frr"
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """`own` is the speaker's address; `clients` says whether the neighbours are route reflector clients."""
+    """`own` is the speaker's address; `clients` says whether the neighbours are route reflector clients.
+
+    The neighbours dial, but for `dialled`, which are among them.
+    """
 
     own: str
     neighbours: Sequence[str]
     asn: int = 65000
     clients: bool = True
     kernel: bool = False
+    dialled: Sequence[str] = ()
 
 
 @dataclass
@@ -122,7 +126,8 @@ class Bird2(Speaker):
             kernel=kernel if setup.kernel else "",
             client="rr client;" if setup.clients else "",
             neighbours="\n".join(
-                f"protocol bgp p{number} from peers {{ neighbor {address} as {setup.asn}; }}"
+                f"protocol bgp p{number} from peers {{ neighbor {address} as {setup.asn}; "
+                f"passive {'no' if address in setup.dialled else 'yes'}; }}"
                 for number, address in enumerate(setup.neighbours)
             ),
         )
@@ -141,7 +146,8 @@ class Frr(Speaker):
 
     def start(self, setup: Setup) -> None:
         peers = setup.neighbours
-        lines = [f" neighbor {one} remote-as {setup.asn}\n neighbor {one} passive" for one in peers]
+        lines = [f" neighbor {one} remote-as {setup.asn}" for one in peers]
+        lines += [f" neighbor {one} passive" for one in peers if one not in setup.dialled]
         active = [f"  neighbor {one} activate" for one in peers]
         if setup.clients:
             active += [f"  neighbor {one} route-reflector-client" for one in peers]
@@ -175,7 +181,9 @@ class GoBgp(Speaker):
         parts = []
         for one in setup.neighbours:
             parts += ["[[neighbors]]", "[neighbors.config]", f'neighbor-address = "{one}"', f"peer-as = {setup.asn}"]
-            parts += ["[neighbors.transport.config]", "passive-mode = true"]
+            parts += ["[neighbors.transport.config]", f"passive-mode = {str(one not in setup.dialled).lower()}"]
+            if one in setup.dialled:  # without, it waits for 10 s and more
+                parts += ["[neighbors.timers.config]", "connect-retry = 1", "idle-hold-time-after-reset = 1"]
             if setup.clients:
                 parts += ["[neighbors.route-reflector.config]", "route-reflector-client = true"]
                 parts += [f'route-reflector-cluster-id = "{setup.own}"']
@@ -193,7 +201,10 @@ class OpenBgpd(Speaker):
 
     def start(self, setup: Setup) -> None:
         client = "route-reflector" if setup.clients else ""
-        parts = [f"neighbor {one} {{\n remote-as {setup.asn}\n passive\n {client}\n}}" for one in setup.neighbours]
+        parts = [
+            f"neighbor {one} {{\n remote-as {setup.asn}\n {'' if one in setup.dialled else 'passive'}\n {client}\n}}"
+            for one in setup.neighbours
+        ]
         file = self.write(
             "openbgpd.conf", own=setup.own, asn=setup.asn, fib="no", folder=self.folder, neighbours="\n".join(parts)
         )
@@ -252,7 +263,7 @@ class PyBgp(Speaker):
             return
         parts = [
             f'[[peer]]\naddress = "{one}"\npeer_as = {setup.asn}\nlocal_address = "{setup.own}"\n'
-            f"passive = true\n{client}"
+            f"passive = {str(one not in setup.dialled).lower()}\n{client}"
             for one in setup.neighbours
         ]
         file = self.write("pybgp.toml", own=setup.own, asn=setup.asn, folder=self.folder, neighbours="\n".join(parts))
