@@ -13,6 +13,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,7 +22,7 @@ from pybgp import IPV4_UNICAST, IPV6_UNICAST, BGPError, Prefix, pack_address
 from .believed import Believed
 from .cache import Kept, SnapshotFile
 from .datastore import Datastore, DatastoreError, DatastoreStatus, Snapshot, Update
-from .desired import Desired, desired
+from .desired import Desired, Wishes
 from .discovery import Found
 from .grace import Grace
 from .handover import Handover
@@ -30,7 +31,7 @@ from .mesh import Mesh
 from .model import Problem, ResourceKey
 from .ourselves import Ourselves
 from .ports import KernelPort
-from .sessions import Options
+from .sessions import MeshPeer, Options
 from .tally import Tally
 from .view import View, fold
 
@@ -38,7 +39,8 @@ log = logging.getLogger(__name__)
 
 RETRY = 3.0  # seconds until what failed is tried again
 GLANCE = 0.02  # seconds from an event of a peer to a look at all of them, while stale routes wait
-REST = 4.0  # times as long as a turn took: so long is the next one put off, for what happens meanwhile
+SHARE = 0.2  # of the time that turns may take in the long run
+AT_ONCE = 0.05  # seconds of turns one after the other without a rest
 LONGEST_REST = 0.5  # seconds
 SAVE_AFTER = 0.5  # seconds from a change until it is on disk; more changes meanwhile go with it
 FLUSH_TIME = 1.0  # seconds that the kernel gets for the last changes when we leave
@@ -94,6 +96,8 @@ class Agent:
         self.mesh = Mesh(kernel, on_event=self._on_peer_event)
         self.grace = Grace(agent_options.stale_route_time)
         self.handover = Handover()
+        self._wishes = Wishes()
+        self._protected: Mapping[str, MeshPeer] | None = None  # the sessions whose addresses the kernel's side knows
         self._tally = Tally()
         self.believed: Believed | None = None
         self.wanted: Desired | None = None
@@ -109,6 +113,9 @@ class Agent:
         self._look_again_at: float | None = None  # a handover is under way
         self._dirty = asyncio.Event()
         self._wishes_dirty = True  # not only a peer has moved
+        self._links_changed = True
+        self._prefixes: dict[tuple[int, bytes], Prefix] = {}  # of workloads that the kernel has told of
+        self._workloads: set[Prefix] = set()  # the same
         self._changed = asyncio.Event()  # what is in force: to be saved
         self._stopping = asyncio.Event()
 
@@ -123,6 +130,10 @@ class Agent:
         """What is wanted stays, but perhaps stale routes may go now. A thousand peers come up in one look."""
         if self._glance is None and not self.grace.over:
             self._glance = asyncio.get_running_loop().call_later(GLANCE, self._look_at_peers)
+
+    def _on_links(self) -> None:
+        self._links_changed = True
+        self.mark()
 
     def _look_at_peers(self) -> None:
         self._glance = None
@@ -145,7 +156,7 @@ class Agent:
             self._kernel_open = True
             self._restarting = bool(self.kernel.adopted)
             self.kernel.on_next_hops_changed = self._on_next_hops
-            self.kernel.on_links_changed = self.kernel.on_workloads_changed = self.mark
+            self.kernel.on_links_changed, self.kernel.on_workloads_changed = self._on_links, self.mark
             tasks.append(asyncio.create_task(self._forever(self._reconcile_loop), name="reconcile"))
             tasks.append(asyncio.create_task(self._forever(self._compare_loop), name="comparison with the kernel"))
             if self._snapshots is not None:
@@ -219,6 +230,7 @@ class Agent:
     # --- the loop ---
 
     async def _reconcile_loop(self) -> None:
+        tired, last = 0.0, self._now()  # seconds of work that were not rested from
         while True:
             deadline = self._next_deadline()
             with contextlib.suppress(TimeoutError):
@@ -236,8 +248,11 @@ class Agent:
                 done = False
             if not done and self._retry_at is None:
                 self._retry_at = now + RETRY
-            # Thousands of endpoints that come and go are looked at a few times a second, a few ones at once.
-            await asyncio.sleep(min(LONGEST_REST, REST * (time.thread_time() - began)))
+            # A few endpoints that come and go are looked at at once, thousands a few times a second.
+            tired = max(0.0, tired - SHARE * (now - last)) + time.thread_time() - began
+            last = now
+            if tired > AT_ONCE:
+                await asyncio.sleep(min(LONGEST_REST, (tired - AT_ONCE) / SHARE))
 
     def _next_deadline(self) -> float | None:
         assert self.believed is not None
@@ -273,10 +288,11 @@ class Agent:
             return True
         if view is not before:
             self._changed.set()
-        self.ourselves.look(view)
+        self.ourselves.look(view, anew=self._links_changed)
+        self._links_changed = False
         if self.believed.settled:
             self.ourselves.register(view)
-        wanted = desired(
+        wanted = self._wishes.state(
             view,
             self.ourselves.identity,
             self.options,
@@ -291,9 +307,11 @@ class Agent:
                 return True
         if self.mesh.outdated(wanted):
             await self._start_again(wanted)
-        peers = self.handover.keep(wanted.peers, wanted.nodes, self.mesh.peers, self.mesh.complete(), now)
+        peers = self.handover.keep(wanted.peers, wanted.nodes, self.mesh.peers, self.mesh.complete, now)
         self._look_again_at = self.handover.next_deadline(now)
-        self.kernel.protect({pack_address(address) for address in peers})
+        if peers is not self._protected:
+            self.kernel.protect({pack_address(address) for address in peers})
+            self._protected = peers
         done = await self.mesh.apply(replace(wanted, peers=peers), restarting=self._restarting)
         return done and wanted.local is not None
 
@@ -334,11 +352,17 @@ class Agent:
             return True
         return self.kernel.local_route(prefix.nlri, prefix.family.afi)
 
-    def _kernel_workloads(self) -> Mapping[Prefix, str]:
+    def _kernel_workloads(self) -> AbstractSet[Prefix]:
         if not self.options.workloads_from_kernel:
-            return {}
+            return frozenset()
         routes = self.kernel.link_routes(self.agent_options.interface_prefix)
-        return {Prefix.of(_FAMILIES[afi], nlri): interface for (afi, nlri), interface in routes.items()}
+        known = self._prefixes
+        for key in known.keys() - routes.keys():
+            self._workloads.discard(known.pop(key))
+        for key in routes.keys() - known.keys():
+            known[key] = Prefix.of(_FAMILIES[key[0]], key[1])
+            self._workloads.add(known[key])
+        return self._workloads
 
     def _tell(self, wanted: Desired) -> None:
         """Log what is new among the problems, and what becomes of the addresses of the workloads."""

@@ -1,25 +1,29 @@
 """What this node should do, computed from what the datastore says: no I/O, no clock.
 
-`desired()` answers three questions: who are we, whom do we speak to, and which addresses do we announce.
+`Wishes` answers three questions: who are we, whom do we speak to, and which addresses do we announce.
 What is left out is named with its reason, so that nobody has to guess.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from pybgp import Prefix
 
 from .identity import Identity, router_id
-from .model import IpPool, WorkloadEndpoint
+from .model import IpPool, Kind, WorkloadEndpoint
 from .sessions import Local, MeshPeer, Options
-from .topology import topology
-from .view import View
+from .topology import Topology, topology
+from .view import Table, View
 
 Present: TypeAlias = Callable[[str, Prefix], bool]
 """Whether an interface of this name exists here, or else a local route to this prefix."""
+
+
+JUDGED_KEPT = 65536  # verdicts of the pools on addresses, of which there are a few hundred on a host
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +42,88 @@ class Desired:
     nodes: Mapping[str, str] = field(default_factory=dict)
 
 
-def desired(
-    view: View,
-    identity: Identity,
-    options: Options,
-    *,
-    present: Present,
-    kernel_workloads: Mapping[Prefix, str],
-) -> Desired:
-    """The state to reach. `kernel_workloads` are the host routes to workload interfaces, with the interface."""
-    problems = [str(problem) for one in view.invalid for problem in one.problems]
-    local = _local(view, identity, problems)
-    if local is None:
-        return Desired(None, {}, frozenset(), {}, tuple(problems))
-    found = topology(view, local, options)
-    announcements, withheld = _announcements(view, local.name, options, present, kernel_workloads)
-    return Desired(local, found.peers, announcements, withheld, (*problems, *found.problems), found.nodes)
+class Wishes:
+    """Works out the state to reach, again and again; what follows from the same resources as the last time is not
+    worked out anew, but given as the same object. A workload that comes or goes costs the same in any cluster."""
+
+    def __init__(self) -> None:
+        self._seen: dict[Kind, Table] = {}
+        self._from: tuple[Identity, Options] | None = None
+        self._unreadable: tuple[str, ...] = ()
+        self._said: tuple[str, ...] = ()  # of sessions
+        self._problems: tuple[str, ...] = ()
+        self._local: Local | None = None
+        self._topology: Topology | None = None
+        self._allowed: set[Prefix] = set()  # by the pools
+        self._refused: dict[Prefix, str] = {}
+
+    def state(
+        self,
+        view: View,
+        identity: Identity,
+        options: Options,
+        *,
+        present: Present,
+        kernel_workloads: AbstractSet[Prefix],
+    ) -> Desired:
+        """`kernel_workloads` are the host routes to workload interfaces."""
+        self._look(view, identity, options)
+        local, found = self._local, self._topology
+        if local is None or found is None:
+            return Desired(None, {}, frozenset(), {}, self._problems)
+        announcements, withheld = self._announcements(view, local.name, options, present, kernel_workloads)
+        return Desired(local, found.peers, announcements, withheld, self._problems, found.nodes)
+
+    def _look(self, view: View, identity: Identity, options: Options) -> None:
+        """Take in what is new, a table as a whole: Views share those that did not change."""
+        tables = {kind: view.table(kind) for kind in Kind}
+        changed = {kind for kind, table in tables.items() if table is not self._seen.get(kind)}
+        if changed:
+            self._unreadable = tuple(str(problem) for one in view.invalid for problem in one.problems)
+        others = changed - {Kind.WORKLOAD_ENDPOINT} or self._from != (identity, options)
+        if others:
+            problems: list[str] = []
+            self._local = local = _local(view, identity, problems)
+            self._topology = None if local is None else topology(view, local, options)
+            self._said = (*problems, *(self._topology.problems if self._topology else ()))
+            self._allowed.clear()
+            self._refused.clear()
+        if changed or others:
+            self._problems = (*self._unreadable, *self._said)
+        self._seen, self._from = tables, (identity, options)
+
+    def _announcements(
+        self, view: View, node: str, options: Options, present: Present, kernel_workloads: AbstractSet[Prefix]
+    ) -> tuple[frozenset[Prefix], dict[Prefix, str]]:
+        candidates: set[Prefix] = set()
+        obstacles: dict[Prefix, str] = {}
+        if options.workloads_from_kernel:
+            candidates.update(kernel_workloads)
+        if options.workloads_from_etcd:
+            for endpoint in view.workloads(node):
+                for prefix in endpoint.networks:
+                    if options.announce_unchecked or present(endpoint.interface, prefix):
+                        candidates.add(prefix)
+                    else:
+                        obstacles.setdefault(prefix, _absence(endpoint))
+        # Sets know the hashes of their members: who is known from before is not looked at one by one.
+        unknown = (candidates | obstacles.keys()) - self._allowed - self._refused.keys()
+        if len(self._allowed) + len(self._refused) > JUDGED_KEPT:
+            self._allowed.clear()
+            self._refused.clear()
+            unknown = candidates | obstacles.keys()
+        if unknown:
+            pools = view.pools
+            for prefix in unknown:
+                reason = _refusal(prefix, pools)
+                if reason:
+                    self._refused[prefix] = reason
+                else:
+                    self._allowed.add(prefix)
+        announced = candidates & self._allowed
+        withheld = {prefix: self._refused.get(prefix) or obstacles[prefix] for prefix in obstacles.keys() - announced}
+        withheld.update((prefix, self._refused[prefix]) for prefix in candidates - announced)
+        return frozenset(announced), withheld
 
 
 def _local(view: View, identity: Identity, problems: list[str]) -> Local | None:
@@ -79,38 +149,6 @@ def _local(view: View, identity: Identity, problems: list[str]) -> Local | None:
         port=view.port(identity.name),
         listen=tuple(listen),
     )
-
-
-def _announcements(
-    view: View, node: str, options: Options, present: Present, kernel_workloads: Mapping[Prefix, str]
-) -> tuple[frozenset[Prefix], dict[Prefix, str]]:
-    pools = view.pools
-    announced: set[Prefix] = set()
-    withheld: dict[Prefix, str] = {}
-    refusals: dict[Prefix, str] = {}
-
-    def consider(prefix: Prefix, obstacle: str) -> None:
-        if prefix not in refusals:
-            refusals[prefix] = _refusal(prefix, pools)
-        reason = refusals[prefix] or obstacle
-        if reason:
-            withheld.setdefault(prefix, reason)
-        else:
-            announced.add(prefix)
-
-    if options.workloads_from_kernel:
-        for prefix in kernel_workloads:
-            consider(prefix, "")
-    if options.workloads_from_etcd:
-        for endpoint in view.workloads(node):
-            for prefix in endpoint.networks:
-                if options.announce_unchecked or present(endpoint.interface, prefix):
-                    consider(prefix, "")
-                else:
-                    consider(prefix, _absence(endpoint))
-    for prefix in announced:
-        withheld.pop(prefix, None)  # one of two endpoints with this address is there
-    return frozenset(announced), withheld
 
 
 def _refusal(prefix: Prefix, pools: Iterable[IpPool]) -> str:

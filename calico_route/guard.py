@@ -77,7 +77,8 @@ class Guard:
         """Judge what the datastore says now. Call it after each change and at the deadline."""
         verdict = Verdict(seen)
         kinds = self._view.tables.keys()
-        missing = {key for kind in kinds for key in self._view.table(kind) if key not in seen.table(kind)}
+        changed = [kind for kind in kinds if self._view.table(kind) is not seen.table(kind)]
+        missing = {key for kind in changed for key in self._view.table(kind).keys() - seen.table(kind).keys()}
         if self._held(EVERYTHING, missing, now, verdict, suspicious=seen.empty):
             for kind in kinds:
                 _restore(verdict, self._view, kind)
@@ -114,12 +115,16 @@ class Guard:
         return True
 
     def _too_many_nodes(self, seen: View, now: float) -> bool:
+        if seen.table(Kind.NODE) is self._view.table(Kind.NODE) and not self._gone:
+            return False
         there = seen.table(Kind.NODE).keys()
         before = self._view.table(Kind.NODE).keys() | {key for key, when in self._gone.items() if now - when < WINDOW}
         lost = len(before - there)
         return lost >= FEWEST_NODES and 2 * lost > len(before)
 
     def _remember(self, view: View, now: float) -> None:
+        if view.table(Kind.NODE) is self._view.table(Kind.NODE) and not self._gone:
+            return
         there = view.table(Kind.NODE).keys()
         for key in self._view.table(Kind.NODE).keys() - there:
             self._gone[key] = now

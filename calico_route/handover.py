@@ -10,7 +10,7 @@ session ends without a Cease.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 from .sessions import MeshPeer
@@ -28,6 +28,7 @@ class Handover:
 
     def __init__(self) -> None:
         self._since: dict[str, float] = {}
+        self._settled: Mapping[str, MeshPeer] | None = None  # what is had, and nothing beside it
 
     @property
     def under_way(self) -> bool:
@@ -38,7 +39,7 @@ class Handover:
         wanted: Mapping[str, MeshPeer],
         nodes: Mapping[str, str],
         actual: Mapping[str, MeshPeer],
-        complete: Collection[str],
+        complete: Callable[[], Collection[str]],
         now: float,
     ) -> Mapping[str, MeshPeer]:
         """What to have for now: what is wanted, and of what there is (`actual`) what has to stay.
@@ -46,6 +47,8 @@ class Handover:
         `nodes` are those of the cluster, by address: a session to one that is gone goes at once. `complete` are the
         addresses of the sessions that are established and have sent all their routes.
         """
+        if wanted is self._settled:
+            return wanted
         kept = {}
         for address, was in actual.items():
             peer = wanted.get(address)
@@ -54,10 +57,11 @@ class Handover:
             elif peer is not None and was.client and not peer.client and was.internal and peer.internal:
                 kept[address] = replace(peer, client=True, cluster_id=was.cluster_id, leaving=True)
         self._since = {address: self._since.get(address, now) for address in kept}
-        taken_over = wanted.keys() <= set(complete)
+        taken_over = bool(kept) and wanted.keys() <= set(complete())
         for address, since in list(self._since.items()):
             if now >= since + (LINGER if taken_over else PATIENCE):
                 del self._since[address], kept[address]
+        self._settled = None if kept else wanted
         return {**wanted, **kept} if kept else wanted
 
     def next_deadline(self, now: float) -> float | None:
@@ -69,3 +73,4 @@ class Handover:
     def again(self) -> None:
         """All sessions start again: nothing is kept."""
         self._since.clear()
+        self._settled = None

@@ -50,6 +50,7 @@ class Mesh:
         self._peers: dict[str, MeshPeer] = {}
         self._said: dict[str, set[str]] = {}  # failures logged for each peer since it was up
         self._failed_before: dict[str, str] = {}
+        self._reached: BgpState | None = None  # what the speaker does; None where not all steps succeeded
         self._turns = 0  # of the reader of routes
         self.speaker: Speaker | None = None
         self.local: Local | None = None
@@ -73,10 +74,15 @@ class Mesh:
         if self.speaker is None and not await self._start(wanted.local, restarting):
             return False
         assert self.speaker is not None
-        actual = BgpState(dict(self._peers), frozenset(self.speaker.announced()))
-        for operation in reconcile(BgpState(wanted.peers, wanted.announcements), actual):
+        actual = self._reached or BgpState(dict(self._peers), frozenset(self.speaker.announced()))
+        state = BgpState(wanted.peers, wanted.announcements)
+        self._reached = None
+        for operation in reconcile(state, actual):
             self._carry_out(self.speaker, operation)
-        return not self.failed
+        if self.failed:
+            return False
+        self._reached = state
+        return True
 
     async def _start(self, local: Local, restarting: bool) -> bool:
         speaker = Speaker(
@@ -95,7 +101,7 @@ class Mesh:
         except OSError as error:
             self._fail("", str(error.strerror or error), _advice(error))
             return False
-        self.speaker, self.local = speaker, local
+        self.speaker, self.local, self._reached = speaker, local, None
         self.learned = {1: 0, 2: 0}
         self._tasks = [
             asyncio.create_task(self._follow_events(speaker.events()), name="peer events"),

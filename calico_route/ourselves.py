@@ -12,7 +12,7 @@ from .discovery import Found, owned
 from .identity import Identity
 from .model import Kind
 from .registration import Plan, carry_out, plan
-from .view import View
+from .view import Table, View
 
 log = logging.getLogger(__name__)
 
@@ -51,9 +51,14 @@ class Ourselves:
         self._writing: asyncio.Task[None] | None = None
         self._introduce_until: float | None = None
         self._had_node = False
+        self._nodes: Table | None = None  # those of the last look, if all was well then
 
-    def look(self, view: View) -> None:
-        """Find an address where nobody gives one, and notice when our Node goes."""
+    def look(self, view: View, *, anew: bool = True) -> None:
+        """Find an address where nobody gives one, and notice when our Node goes. Without `anew` nothing is asked of
+        the host again while all is well and no Node has changed."""
+        nodes = view.table(Kind.NODE)
+        if nodes is self._nodes and not anew:
+            return
         own = view.node(self.identity.name)
         if own is None and self._had_node:
             log.warning(
@@ -69,6 +74,8 @@ class Ourselves:
         if takes_part and not any(self.identity.effective(version, own) for version in (4, 6)):
             self._find_address()
         self._check_owned(view)
+        well = not self.foreign and any(self.identity.effective(version, own) for version in (4, 6))
+        self._nodes = nodes if well else None
 
     def _find_address(self) -> None:
         found = self._find() if 4 not in self.identity.without else None

@@ -64,12 +64,14 @@ def reconcile(wanted: BgpState, actual: BgpState) -> list[Operation]:
         operations.append(WithdrawRoutes(tuple(sorted(gone))))
     if new:
         operations.append(AnnounceRoutes(tuple(sorted(new))))
+    if wanted.peers is actual.peers:  # nothing is compared where thousands are the same
+        return operations
     operations += [RemovePeer(address) for address in sorted(actual.peers.keys() - wanted.peers.keys())]
     for address, peer in sorted(wanted.peers.items()):
         was = actual.peers.get(address)
         if was is None:
             operations.append(AddPeer(peer))
-        elif was != peer:
+        elif was is not peer and was != peer:
             operations.append(ChangePeer(peer, was))
     return operations
 

@@ -179,7 +179,7 @@ class Prefix:
         return self.family, 0, 0, self.nlri
 
     def __hash__(self) -> int:
-        return hash((self.family, self.nlri))
+        return hash(self.nlri)  # destinations of several families that agree in all octets are few
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (Prefix.of, (self.family, self.nlri))

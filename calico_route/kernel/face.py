@@ -45,7 +45,7 @@ class Kernel:
 
     Only routes of that protocol in that table are ever touched. Not safe for use from several threads.
     Callbacks run in the event loop: `on_next_hops_changed` with the next hops whose `resolve` gives
-    another answer than before (None: ask again about all), `on_links_changed` without arguments,
+    another answer than before (None: ask again about all), `on_links_changed` without arguments (of addresses, too),
     `on_workloads_changed` without arguments when `link_routes` or `local_route` may give another answer.
     """
 
@@ -348,7 +348,8 @@ class Kernel:
             self._timers.later("kernel loss", KERNEL_LOSS, self._put_back_kernel_loss)
         if effects.link_down:
             self._look_soon("a link went down")
-        self._kick()
+        if self._state.dirty:
+            self._kick()
 
     def _put_back(self) -> None:
         problems = self._state.put_back(asyncio.get_running_loop().time())

@@ -67,7 +67,10 @@ class RouteSpec(NamedTuple):
     @property
     def connected(self) -> bool:
         """Whether its destinations are on a link: a unicast route without a gateway."""
-        return self.type == RouteType.UNICAST and bool(self.nexthops) and not any(hop.gateway for hop in self.nexthops)
+        hops = self.nexthops
+        if len(hops) == 1:  # as it mostly is
+            return self.type == RouteType.UNICAST and not hops[0].gateway
+        return self.type == RouteType.UNICAST and bool(hops) and not any(hop.gateway for hop in hops)
 
 
 class KernelRoute(NamedTuple):

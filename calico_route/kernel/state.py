@@ -68,6 +68,7 @@ class State:
             else:
                 self.here.apply_address(event)
                 asked.add(event.address.address)
+                effects.links = True
                 self.fibs[event.address.afi].touch((host_nlri(event.address.address),))
         if links:
             effects.links = effects.workloads = True

@@ -197,11 +197,10 @@ class Surroundings:
 
     def _interface(self, routes: tuple[KernelRoute, ...], prefix: str) -> str | None:
         for route in routes:
-            if route.spec.connected:
-                for hop in route.spec.nexthops:
-                    link = self.links.get(hop.ifindex)
-                    if link is not None and link.up and link.name.startswith(prefix):
-                        return link.name
+            for hop in route.spec.nexthops:
+                link = self.links.get(hop.ifindex)
+                if link is not None and link.up and link.name.startswith(prefix) and route.spec.connected:
+                    return link.name
         return None
 
 

@@ -12,6 +12,7 @@ import pytest
 from calico_route import agent as agent_module
 from calico_route import believed
 from calico_route.datastore import DatastoreDeniedError, MemoryDatastore
+from calico_route.desired import Wishes
 from calico_route.discovery import Found
 from calico_route.fields import host_address
 from calico_route.mesh import Mesh
@@ -409,7 +410,7 @@ async def test_a_mistake_of_ours_does_not_end_the_loop(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with cluster("ab", ON_B) as mesh:
-        real, calls = agent_module.desired, []
+        real, calls = Wishes.state, []
 
         def broken(*arguments: object, **named: object) -> object:
             calls.append(1)
@@ -417,7 +418,7 @@ async def test_a_mistake_of_ours_does_not_end_the_loop(
                 raise KeyError("a bug")
             return real(*arguments, **named)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(agent_module, "desired", broken)
+        monkeypatch.setattr(Wishes, "state", broken)
         a, _ = mesh.start("a"), mesh.start("b")
         await until(lambda: a.kernel.shown == {"10.0.0.2/32": VIA_B})
         assert "cannot reach what is wanted" in caplog.text

@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calico_route.desired import Desired, desired
+from calico_route.datastore import Batch, Event
+from calico_route.desired import Desired, Wishes
 from calico_route.fields import host_address
 from calico_route.identity import Identity, hashed_router_id
 from calico_route.model import Resource
 from calico_route.sessions import Options
+from calico_route.view import View, fold
 from pybgp import IPV6_UNICAST, Prefix
 from tests.calico_route.resources import configuration, endpoint, node, node_without_bgp, pool, view
 
@@ -29,12 +31,12 @@ def ask(
     routes: tuple[str, ...] = (),
     kernel: tuple[str, ...] = (),
 ) -> Desired:
-    return desired(
+    return Wishes().state(
         view(*resources),
         identity,
         options or Options(),
         present=lambda interface, prefix: interface in interfaces or str(prefix) in routes,
-        kernel_workloads={Prefix(text): "cali1" for text in kernel},
+        kernel_workloads={Prefix(text) for text in kernel},
     )
 
 
@@ -272,3 +274,42 @@ def test_of_two_endpoints_with_one_address_the_one_that_is_there_counts() -> Non
     wanted = ask(OWN, POOL, *twice, interfaces=("cali1",))
     assert announced(wanted) == {"10.0.0.1/32"}
     assert not wanted.withheld
+
+
+# --- again and again ---
+
+_SOME: list[Resource] = [
+    OWN,
+    node("me", "192.0.2.6/24"),
+    *(node(name, f"192.0.2.{number}/24") for number, name in enumerate("abc", 10)),
+    pool("default", "10.0.0.0/8"),
+    pool("default", "10.0.0.0/8", disableBGPExport=True),
+    pool("other", "10.1.0.0/16", disableBGPExport=True),
+    configuration(asNumber=64999),
+    configuration(nodeToNodeMeshEnabled=False),
+    *(endpoint(f"w{number}", "me", f"10.{number}.0.1/32", interface="cali1") for number in range(3)),
+]
+
+
+@given(st.lists(st.tuples(st.sampled_from(_SOME), st.booleans(), st.sampled_from(["10.1.0.9/32", "10.2.0.9/32"]))))
+def test_what_is_remembered_is_what_would_be_worked_out(changes: list[tuple[Resource, bool, str]]) -> None:
+    wishes, seen = Wishes(), View()
+    for revision, (resource, there, route) in enumerate(changes):
+        event = Event(resource.key, resource if there else None, revision)
+        seen = fold(seen, Batch(revision, (event,)))
+        for options in (Options(), Options(workloads_from_kernel=True)):
+            answers = [
+                one.state(seen, ME, options, present=lambda *_: True, kernel_workloads={Prefix(route)})
+                for one in (wishes, Wishes())
+            ]
+            assert answers[0] == answers[1]
+
+
+def test_sessions_stay_the_same_object_while_workloads_come_and_go() -> None:
+    wishes, seen = Wishes(), view(OWN, POOL, node("a", "192.0.2.1/24"))
+    first = wishes.state(seen, ME, Options(), present=lambda *_: True, kernel_workloads=set())
+    workload = endpoint("w", "me", "10.0.0.1/32")
+    seen = fold(seen, Batch(2, (Event(workload.key, workload, 2),)))
+    second = wishes.state(seen, ME, Options(), present=lambda *_: True, kernel_workloads=set())
+    assert announced(second) == {"10.0.0.1/32"}
+    assert second.peers is first.peers

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calico_route.desired import Desired, desired
+from calico_route.desired import Desired, Wishes
 from calico_route.identity import Identity
 from calico_route.model import BgpPeer, Node, Resource
 from calico_route.sessions import MeshPeer, Options
@@ -22,7 +22,9 @@ POOL = pool("p", "10.0.0.0/8")
 
 def ask(name: str, *resources: Resource, options: Options | None = None) -> Desired:
     identity = Identity(name=name)
-    return desired(view(*resources), identity, options or Options(), present=lambda *_: True, kernel_workloads={})
+    return Wishes().state(
+        view(*resources), identity, options or Options(), present=lambda *_: True, kernel_workloads=set()
+    )
 
 
 def nodes(reflecting: str, others: str, **spec: Any) -> list[Node]:
