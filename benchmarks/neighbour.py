@@ -60,6 +60,7 @@ class Neighbour:
             extended_message=False,
         )
         self._news = threading.Event()
+        self._sending = threading.Lock()  # no KEEPALIVE in the midst of a message
         end = time.monotonic() + patience
         while True:
             try:
@@ -135,11 +136,13 @@ class Neighbour:
         while not self.ended:
             time.sleep(20)
             if not self.ended:
-                self._sock.sendall(encode_message(Keepalive(), PLAIN))
+                with self._sending:
+                    self._sock.sendall(encode_message(Keepalive(), PLAIN))
 
     def send(self, data: bytes) -> dict[str, float]:
-        began = time.monotonic()
-        self._sock.sendall(data)
+        with self._sending:
+            began = time.monotonic()
+            self._sock.sendall(data)
         return {"began": began, "sent": time.monotonic()}
 
     def wait(self, count: int, patience: float) -> dict[str, float | int | str]:
