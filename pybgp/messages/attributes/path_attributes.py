@@ -6,6 +6,7 @@ at.
 """
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any, TypeVar, overload
 
 from pybgp.messages.attributes import ROW_NAMED, ROW_OF
@@ -136,12 +137,17 @@ class PathAttributes:
             if value is None:
                 continue
             try:
-                value = row.from_json(value)
-                if name.endswith("communities"):
-                    value = frozenset(value)
+                if type(value) in _PLAIN:
+                    tlv = _plain_tlv(row.code, value)
+                else:
+                    value = row.from_json(value)
+                    if name.endswith("communities"):
+                        value = frozenset(value)
+                    tlv = _checked_tlv(row, value)[0]
             except ValueError as error:
-                raise ValueError(f"{name}: {error}") from None
-            if tlv := _checked_tlv(row, value)[0]:
+                text = str(error)
+                raise ValueError(text if text.startswith(f"{name}: ") else f"{name}: {text}") from None
+            if tlv:
                 values[row.code] = tlv
         for raw in unknown:
             if raw.code in ROW_OF or raw.code in values:
@@ -402,6 +408,7 @@ class PathAttributes:
 
 
 _EMPTY_PATH = AsPath()
+_PLAIN = (int, str, Origin)
 
 
 def _checked_tlv(row: Attribute[T], value: T) -> tuple[bytes, bytes]:
@@ -418,6 +425,14 @@ def _checked_tlv(row: Attribute[T], value: T) -> tuple[bytes, bytes]:
     return encode_tlv(row.flags, row.code, octets), octets
 
 
+@lru_cache(maxsize=4096, typed=True)
+def _plain_tlv(code: int, value: object) -> bytes:
+    """Of an origin, a LOCAL_PREF, a MED: thousands of sets share a few of each."""
+    row = ROW_OF[code]
+    return _checked_tlv(row, row.from_json(value))[0]
+
+
+@lru_cache(maxsize=4096)
 def _pack_next_hop(next_hop: str | bytes | None) -> bytes:
     if not next_hop:
         return b""
