@@ -116,14 +116,14 @@ class Speaker(ABC):
 
 class Bird2(Speaker):
     name, binary, package = "bird2", "bird", "bird2"
+    kernel = "protocol kernel { learn; scan time 60; ipv4 { import all; export where source = RTS_BGP; }; }"
 
     def start(self, setup: Setup) -> None:
-        kernel = "protocol kernel { learn; scan time 60; ipv4 { import all; export where source = RTS_BGP; }; }"
         file = self.write(
-            "bird2.conf",
+            f"{self.name}.conf",
             own=setup.own,
             asn=setup.asn,
-            kernel=kernel if setup.kernel else "",
+            kernel=self.kernel if setup.kernel else "",
             client="rr client;" if setup.clients else "",
             neighbours="\n".join(
                 f"protocol bgp p{number} from peers {{ neighbor {address} as {setup.asn}; "
@@ -132,6 +132,22 @@ class Bird2(Speaker):
             ),
         )
         self.run(self.path(), "-f", "-c", str(file), "-s", str(self.folder / "bird.ctl"))
+
+
+class Bird1(Bird2):
+    """Calico's line. Debian's packages of 1 and 2 conflict, so that it is unpacked aside, in `.bench/bird1`."""
+
+    name, package = "bird1", "bird"
+    kernel = "protocol kernel { learn; scan time 60; import all; export where source = RTS_BGP; }"
+    place = Path(".bench/bird1/usr/sbin/bird")
+
+    @classmethod
+    def path(cls, binary: str = "") -> str:
+        if not cls.place.exists():
+            raise LabError(
+                "bird1 is missing: mkdir -p .bench && cd .bench && apt-get download bird && dpkg -x bird_1* bird1"
+            )
+        return str(cls.place.resolve())
 
 
 class Frr(Speaker):
@@ -303,7 +319,7 @@ class PyBgp(Speaker):
         )
 
 
-SPEAKERS: dict[str, type[Speaker]] = {one.name: one for one in (PyBgp, Bird2, Frr, GoBgp, OpenBgpd, ExaBgp)}
+SPEAKERS: dict[str, type[Speaker]] = {one.name: one for one in (PyBgp, Bird2, Bird1, Frr, GoBgp, OpenBgpd, ExaBgp)}
 
 
 def chosen(text: str, *, installing: bool = False) -> list[type[Speaker]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 POWERS = (0, 1, 2, 3)
+GOOD = 0.03  # an error below which no other part is looked for: it would describe chance
 WORTH = 0.7  # another part must take the error below so much of what it was without
 NAMES = {0: "", 1: " N", 2: " N²", 3: " N³"}
 
@@ -45,7 +46,7 @@ def fit(sizes: Sequence[float], values: Sequence[float]) -> Growth:
         right = [one for one in tried if one is not None]
         if right:
             error, parts = min(right, key=lambda one: one[0])
-            if best is None or error < WORTH * best[0]:
+            if best is None or (best[0] > GOOD and error < WORTH * best[0]):
                 best = (error, parts)
     assert best is not None  # one part alone always has a factor above zero
     points = sorted(zip(sizes, values, strict=True))

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.plots import Panel, Series, draw
 from benchmarks.simulation.growth import Growth, fit
-from benchmarks.simulation.plots import Panel, Series, draw
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "scale.md"
@@ -76,7 +76,9 @@ def number(figure: float) -> str:
 
 
 def seconds(figure: float) -> str:
-    return f"{figure:.2f} s" if figure >= 1 else f"{1000 * figure:.2g} ms"
+    if figure >= 1:
+        return f"{figure:.2f} s"
+    return f"{1000 * figure:.0f} ms" if figure >= 0.01 else f"{1000 * figure:.1f} ms"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -161,11 +163,12 @@ def panels(kinds: Sequence[tuple[str, Sequence[Result], dict[str, Growth]]], nam
     made = []
     for name in names:
         unit, quantity = QUANTITIES[name]
-        series = [
-            Series(kind, [one["nodes"] for one in results], [quantity(one) for one in results], growth.get(name))
-            for kind, results, growth in kinds
-            if results
-        ]
+        series = []
+        for kind, results, found in kinds:
+            growth = found.get(name)
+            law = (None, "") if growth is None else (growth.at, str(growth))
+            if results:
+                series.append(Series(kind, [one["nodes"] for one in results], [quantity(one) for one in results], *law))
         made.append(Panel(name, unit, series))
     return made
 
@@ -194,7 +197,7 @@ def generated(results: Sequence[Result], machine: str) -> str:
         parts += ["### Two reflectors for all", costs(reflected), shown, happenings(reflected)]
         if len(reflected) > 1:
             found = growths(reflected, GROWING)
-            parts.append(growth_table(found, reflected[-1]["nodes"], (5000, 50000)))
+            parts.append(growth_table(found, reflected[-1]["nodes"], (5000,)))
             series: list[tuple[str, Sequence[Result], dict[str, Growth]]] = [("two for all", reflected, found)]
             if len(grouped) > 1:
                 series.append(("two of each group", grouped, growths(grouped, GROWING)))
