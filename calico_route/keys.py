@@ -30,6 +30,8 @@ PLURALS: dict[Kind, str] = {
 }
 NAMESPACED = frozenset({Kind.WORKLOAD_ENDPOINT})
 _KINDS = {plural: kind for kind, plural in PLURALS.items()}
+WORKLOADS = f"{_RESOURCES}{PLURALS[Kind.WORKLOAD_ENDPOINT]}/".encode()
+"""What the keys of all workloads begin with."""
 _BLOCK = re.compile(r"(?P<node>[^/]+)/ipv[46]/block/(?P<cidr>[^/]+)")
 
 

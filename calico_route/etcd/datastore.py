@@ -21,7 +21,7 @@ from calico_route.datastore import (
     Update,
 )
 from calico_route.documents import Reading, read_value, write_value
-from calico_route.keys import format_path, parse_path, watched
+from calico_route.keys import WORKLOADS, format_path, parse_path, watched
 from calico_route.model import Invalid, Kind, Resource, ResourceKey, WorkloadEndpoint
 
 from .follow import Timing, follow
@@ -44,6 +44,7 @@ class EtcdDatastore:
         self._store = store
         self._node = node
         self._needle = node.encode() if node is not None else b""
+        self._own: set[bytes] = set()  # the keys of the workloads that are known
         self._timing = timing
         self._board = StatusBoard(source=store.endpoint, driver=store.driver)
         self._interpreter = Interpreter(self._wanted)
@@ -61,16 +62,19 @@ class EtcdDatastore:
         self._board.listener = listener
 
     async def follow(self) -> AsyncIterator[Update]:
-        stream = follow(self._store, watched(self._node), self._board, timing=self._timing)
+        keep = None if self._node is None else self._may_concern_us
+        stream = follow(self._store, watched(self._node), self._board, wanted=keep, timing=self._timing)
         async with contextlib.aclosing(stream):
             async for news in stream:
                 if isinstance(news, KeySnapshot):
                     readings = await self._read_all(news.values.items())
-                    yield self._interpreter.replace(news.head.revision, readings)
+                    update: Update | None = self._interpreter.replace(news.head.revision, readings)
                 else:
-                    batch = self._interpreter.apply(self._read_events(news))
-                    if batch is not None:
-                        yield batch
+                    update = self._interpreter.apply(self._read_events(news))
+                if update is not None:
+                    known = self._interpreter.resources
+                    self._own = {format_path(key) for key in known if key.kind is Kind.WORKLOAD_ENDPOINT}
+                    yield update
 
     async def create(self, resource: Resource) -> bool:
         path, value = format_path(resource.key), write_value(resource)
@@ -111,11 +115,12 @@ class EtcdDatastore:
         key = parse_path(path)
         if key is None:
             return None
-        # Looking for the node's name in the octets spares the decoding of other nodes' workloads. One that
-        # is ours is decoded whatever it has become: what cannot be read must not pass for a deletion.
-        if key.kind is Kind.WORKLOAD_ENDPOINT and self._needle not in value and key not in self._interpreter.resources:
-            return key, None
-        return key, read_value(key, value)
+        return key, read_value(key, value) if self._may_concern_us(path, value) else None
+
+    def _may_concern_us(self, path: bytes, value: bytes) -> bool:
+        """Looking for the node's name in the octets spares the decoding of other nodes' workloads. One that is ours is
+        decoded whatever it has become: what cannot be read must not pass for a deletion."""
+        return self._needle in value or path in self._own or not path.startswith(WORKLOADS)
 
     async def _read_all(self, values: Iterable[tuple[bytes, bytes]]) -> list[tuple[ResourceKey, Reading]]:
         readings = []

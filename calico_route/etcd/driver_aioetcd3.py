@@ -27,6 +27,7 @@ from .store import (
     StoredValue,
     StoreError,
     UnavailableError,
+    Wanted,
     classify,
     range_end,
     token_is_stale,
@@ -180,9 +181,10 @@ class Aioetcd3Store:
         reply = await self._call(lambda client: client._kv_stub.Txn, rpc_pb2.TxnRequest())
         return _head(reply)
 
-    async def snapshot(self, keys: Iterable[bytes]) -> KeySnapshot:
+    async def snapshot(self, keys: Iterable[bytes], wanted: Wanted | None = None) -> KeySnapshot:
         values: dict[bytes, bytes] = {}
         head: Head | None = None
+        seen = 0
         for key in keys:
             start, end, more = key, range_end(key), True
             while more:
@@ -194,12 +196,15 @@ class Aioetcd3Store:
                 except DeniedError as error:
                     raise error.reading(key) from error
                 head = head or _head(reply)
+                seen += len(reply.kvs)
                 for pair in reply.kvs:
-                    values[pair.key] = pair.value
+                    name, value = pair.key, pair.value
+                    if wanted is None or wanted(name, value):
+                        values[name] = value
                 more = reply.more
                 if more:
                     start = reply.kvs[-1].key + b"\0"
-        return KeySnapshot(head or await self.head(), values)
+        return KeySnapshot(head or await self.head(), values, seen)
 
     async def watch(self, revisions: Mapping[bytes, int]) -> AsyncGenerator[list[KeyEvent], None]:
         client = self._open()

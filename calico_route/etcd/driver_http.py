@@ -29,6 +29,7 @@ from .store import (
     KeySnapshot,
     StoredValue,
     UnavailableError,
+    Wanted,
     classify,
     range_end,
     token_is_stale,
@@ -152,9 +153,10 @@ class HttpStore:
         # An empty transaction is as linearizable as a read, and needs no permission for any key.
         return _head(await self._call(_TXN, {}))
 
-    async def snapshot(self, keys: Iterable[bytes]) -> KeySnapshot:
+    async def snapshot(self, keys: Iterable[bytes], wanted: Wanted | None = None) -> KeySnapshot:
         values: dict[bytes, bytes] = {}
         head: Head | None = None
+        seen = 0
         for key in keys:
             start, end, more = key, range_end(key), True
             while more:
@@ -167,11 +169,14 @@ class HttpStore:
                     raise error.reading(key) from error
                 head = head or _head(reply)
                 pairs = _pairs(reply)
-                values.update((name, stored.value) for name, stored in pairs)
+                seen += len(pairs)
+                for name, stored in pairs:
+                    if wanted is None or wanted(name, stored.value):
+                        values[name] = stored.value
                 more = bool(reply.get("more") and pairs)
                 if more:
                     start = pairs[-1][0] + b"\0"
-        return KeySnapshot(head or await self.head(), values)
+        return KeySnapshot(head or await self.head(), values, seen)
 
     async def watch(self, revisions: Mapping[bytes, int]) -> AsyncGenerator[list[KeyEvent], None]:
         await self._log_in()

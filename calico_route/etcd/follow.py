@@ -33,6 +33,7 @@ from .store import (
     KeySnapshot,
     Store,
     UnavailableError,
+    Wanted,
 )
 
 _KEYS_FOR_RARER_RESYNC = 5000
@@ -67,6 +68,7 @@ async def follow(
     keys: Sequence[bytes],
     reporter: Reporter,
     *,
+    wanted: Wanted | None = None,
     timing: Timing | None = None,
     spread: Callable[[float, float], float] = random.uniform,
 ) -> AsyncGenerator[KeySnapshot | list[KeyEvent], None]:
@@ -84,9 +86,9 @@ async def follow(
         changes: _Changes | None = None
         try:
             if history.unknown or time.monotonic() >= due or history.broken_by(await store.head()):
-                snapshot = await store.snapshot(keys)
+                snapshot = await store.snapshot(keys, wanted)
                 history.restart(snapshot.head)
-                due = time.monotonic() + timing.resync_after(len(snapshot.values)) * spread(0.5, 1.5)
+                due = time.monotonic() + timing.resync_after(snapshot.seen) * spread(0.5, 1.5)
                 reporter.up(source=endpoint, revision=history.revision)
                 yield snapshot
             changes = _Changes(store, history.seen)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 PAGE_SIZE = 1000  # keys a request: a page is decoded in one go, and nobody's timers may wait for it
 
@@ -58,10 +58,15 @@ class StoredValue(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class KeySnapshot:
-    """All watched keys at `head.revision`."""
+    """The watched keys at `head.revision`: all of them, or those that were wanted; `seen` counts all."""
 
     head: Head
     values: dict[bytes, bytes]
+    seen: int = 0
+
+
+Wanted: TypeAlias = Callable[[bytes, bytes], bool]
+"""Whether a value, given with its key, is to be kept."""
 
 
 class Store(Protocol):
@@ -87,8 +92,9 @@ class Store(Protocol):
         """A linearizable read, which proves the endpoint and a quorum behind it."""
         ...
 
-    async def snapshot(self, keys: Iterable[bytes]) -> KeySnapshot:
-        """All values at one revision, read in pages."""
+    async def snapshot(self, keys: Iterable[bytes], wanted: Wanted | None = None) -> KeySnapshot:
+        """All values at one revision, read in pages. What is not wanted is dropped page by page: a cluster may have
+        hundreds of megabytes of workloads, of which a node wants its own."""
         ...
 
     def watch(self, revisions: Mapping[bytes, int]) -> AsyncGenerator[list[KeyEvent], None]:

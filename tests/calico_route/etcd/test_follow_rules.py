@@ -19,6 +19,7 @@ from calico_route.etcd.store import (
     StoredValue,
     StoreError,
     UnavailableError,
+    Wanted,
     classify,
     range_end,
 )
@@ -56,7 +57,7 @@ class ScriptedStore:
             self.at = head
         return self.at
 
-    async def snapshot(self, keys: Iterable[bytes]) -> KeySnapshot:
+    async def snapshot(self, keys: Iterable[bytes], wanted: Wanted | None = None) -> KeySnapshot:
         head = await self.head()
         self.snapshots += 1
         return KeySnapshot(head, {})
@@ -229,7 +230,7 @@ async def test_compactions_in_a_row_are_no_busy_loop() -> None:
     snapshot = store.snapshot
     failures = 5
 
-    async def compacted(keys: Iterable[bytes]) -> KeySnapshot:
+    async def compacted(keys: Iterable[bytes], wanted: Wanted | None = None) -> KeySnapshot:
         nonlocal failures
         if failures:
             failures -= 1

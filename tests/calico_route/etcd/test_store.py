@@ -115,6 +115,9 @@ async def test_twenty_thousand_keys_come_in_pages(
     assert len(many) > 10 * PAGE_SIZE
     store = make_store(shared.url)
     assert (await store.snapshot([b"/many/"])).values == many
+    few = await store.snapshot([b"/many/"], lambda key, value: key.endswith(b"07") and b"value" in value)
+    assert few.values == {key: value for key, value in many.items() if key.endswith(b"07")}
+    assert few.seen == len(many)
 
 
 async def test_answers_of_more_than_four_mebibytes(shared: EtcdServer, make_store: StoreMaker, below: bytes) -> None:
