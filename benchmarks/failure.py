@@ -10,16 +10,16 @@ a `kill`: until the kernel had taken the process down, without which no connecti
 
 from __future__ import annotations
 
-import argparse
 import signal
 import socket
 import sys
 import time
 
-from benchmarks.mesh import EACH, MESHES, Member, address, prefixes_of, stop, wait, workloads
+from benchmarks import command
+from benchmarks.mesh import EACH, MESHES, Member, address, check, prefixes_of, stop, wait, workloads
 from benchmarks.route_events import RouteEvents, all_gone
-from benchmarks.table import Row, as_json, markdown
-from demo.lab import Host, Lab, LabError, why_impossible
+from benchmarks.table import Row, markdown
+from demo.lab import Host, Lab, LabError
 
 HOLD = 9
 PATIENCE = {"kill": 30.0, "cut": 3.0 * HOLD}
@@ -97,28 +97,17 @@ def measure(names: list[str], ways: list[str], size: int, rounds: int) -> list[R
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peers", default="pybgp,bird2", help="which speakers (default: %(default)s)")
-    parser.add_argument("--how", default="kill", help="kill, cut (default: %(default)s)")
+    parser = command.arguments(__doc__)
+    parser.add_argument("--how", type=command.names, default=["kill"], help="kill, cut (default: kill)")
     parser.add_argument("--nodes", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
     options = parser.parse_args()
-    impossible = why_impossible()
-    names, ways = options.peers.split(","), options.how.split(",")
-    unknown = [*(set(names) - MESHES.keys()), *(set(ways) - PATIENCE.keys())]
-    if impossible or unknown:
-        print(impossible or f"unknown: {', '.join(unknown)}; see --help", file=sys.stderr)
-        return 1
-    try:
-        for name in names:
-            MESHES[name].path()
-        rows = measure(names, ways, options.nodes, options.rounds)
-    except (LabError, ValueError) as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 1
-    print(as_json(rows, "bird2") if options.json else markdown(rows, ("gone",), "bird2", ("quitting_ms",)))
-    return 0
+
+    def rows() -> list[Row]:
+        check(options.peers)
+        command.unknown(options.how, list(PATIENCE), "--how")
+        return measure(options.peers, options.how, options.nodes, options.rounds)
+
+    return command.run(options, rows, lambda found: markdown(found, ("gone",), "bird2", ("quitting_ms",)))
 
 
 if __name__ == "__main__":

@@ -10,17 +10,16 @@ have resident after the announcement, less what they had before it, a route.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
 from pathlib import Path
 from subprocess import PIPE, Popen
 
-from benchmarks import feed
+from benchmarks import command, feed
 from benchmarks.daemons import ExaBgp, Setup, Speaker, chosen
-from benchmarks.table import Row, as_json, markdown
-from demo.lab import Host, Lab, LabError, why_impossible
+from benchmarks.table import Row, markdown
+from demo.lab import Host, Lab, LabError
 
 SPEAKER, SOURCE, SINK = "10.90.0.1", "10.90.0.2", "10.90.0.3"
 ASN = 65000
@@ -129,27 +128,15 @@ def measure(kinds: list[type[Speaker]], jobs: list[str], count: int, rounds: int
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peers", default="pybgp,bird2", help="which speakers (default: %(default)s)")
-    parser.add_argument("--jobs", default="host,inet", help="host, inet and mrt (default: %(default)s)")
-    parser.add_argument("--routes", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--mrt", type=Path, help="a table dump for the job mrt")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser = command.arguments(__doc__)
+    command.feeds(parser, "host,inet")
     options = parser.parse_args()
-    impossible = why_impossible()
-    if impossible:
-        print(impossible, file=sys.stderr)
-        return 1
-    try:
-        kinds = chosen(options.peers)
-        rows = measure(kinds, options.jobs.split(","), options.routes, options.rounds, options.mrt)
-    except (LabError, ValueError) as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 1
     extra = ("cpu_seconds", "octets_a_route", "resident_MB")
-    print(as_json(rows, "bird2") if options.json else markdown(rows, ("announce", "withdraw"), "bird2", extra))
-    return 0
+    return command.run(
+        options,
+        lambda: measure(chosen(options.peers), options.jobs, options.routes, options.rounds, options.mrt),
+        lambda rows: markdown(rows, ("announce", "withdraw"), "bird2", extra),
+    )
 
 
 if __name__ == "__main__":

@@ -10,20 +10,19 @@ nothing else (`benchmarks.fib`). "bare" ratios are against it.
 
 from __future__ import annotations
 
-import argparse
 import socket
 import sys
 import time
 from pathlib import Path
 
-from benchmarks import feed
+from benchmarks import command, feed
 from benchmarks.daemons import Setup, Speaker, chosen
 from benchmarks.fib import Bare
 from benchmarks.ingest import ASN, SETTLED, SOURCE, SPEAKER, Remote
-from benchmarks.table import Row, as_json, markdown
+from benchmarks.table import Row, markdown
 from calico_route.kernel import IPV4
 from calico_route.kernel.socket import in_namespace
-from demo.lab import Host, Lab, LabError, why_impossible
+from demo.lab import Host, Lab, LabError
 
 BARE = "python netlink"
 
@@ -113,26 +112,15 @@ def measure(kinds: list[type[Speaker]], jobs: list[str], count: int, rounds: int
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peers", default="pybgp,bird2", help="which speakers (default: %(default)s)")
-    parser.add_argument("--jobs", default="host", help="host, inet and mrt (default: %(default)s)")
-    parser.add_argument("--routes", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--mrt", type=Path, help="a table dump for the job mrt")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser = command.arguments(__doc__)
+    command.feeds(parser, "host")
     options = parser.parse_args()
-    impossible = why_impossible()
-    if impossible:
-        print(impossible, file=sys.stderr)
-        return 1
-    try:
+
+    def rows() -> list[Row]:
         kinds = chosen(options.peers, installing=True)
-        rows = measure(kinds, options.jobs.split(","), options.routes, options.rounds, options.mrt)
-    except (LabError, ValueError) as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 1
-    print(as_json(rows, "bird2") if options.json else markdown(rows, ("in", "out"), "bird2", ("cpu_seconds",)))
-    return 0
+        return measure(kinds, options.jobs, options.routes, options.rounds, options.mrt)
+
+    return command.run(options, rows, lambda found: markdown(found, ("in", "out"), "bird2", ("cpu_seconds",)))
 
 
 if __name__ == "__main__":

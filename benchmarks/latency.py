@@ -11,7 +11,6 @@ speakers in alternation; the clock starts before the change is written.
 
 from __future__ import annotations
 
-import argparse
 import base64
 import http.client
 import json
@@ -22,18 +21,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from benchmarks.daemons import SPEAKERS, Setup, Speaker
+from benchmarks import command
+from benchmarks.daemons import SPEAKERS, Setup, Speaker, answers
 from benchmarks.feed import CONTEXT
 from benchmarks.mesh import ASN, EACH, MESHES, Member, address, prefixes_of, stop, wait, workloads
 from benchmarks.neighbour import Neighbour
 from benchmarks.route_events import DELROUTE, NEWROUTE, RouteEvents
-from benchmarks.table import Row, as_json, percentiles
+from benchmarks.table import Row, percentiles
 from calico_route.kernel.netlink import ADD, DELETE, RTM_DELROUTE, RTM_NEWROUTE
 from calico_route.kernel.packer import RoutePacker
 from calico_route.kernel.route import IPV4, MAIN_TABLE, NextHop, RouteSpec
 from demo.agent import Agent
 from demo.etcd import Etcd
-from demo.lab import Host, Lab, LabError, wait_for, why_impossible
+from demo.lab import Host, Lab, LabError, wait_for
 from pybgp import IPV4_UNICAST, PathAttributes
 from pybgp.messages.update_writer import encode_reach, encode_unreach
 
@@ -106,6 +106,7 @@ def by_update(hosts: list[Host], kind: type[Speaker], events: int) -> Iterator[t
     withdraw = b"".join(encode_unreach(IPV4_UNICAST, nlri, CONTEXT))
     try:
         speakers[0].start(Setup(own=first, neighbours=(second, before), asn=ASN))
+        wait_for(f"{kind.name} listens", lambda: answers(hosts[3], first))  # who finds nobody may rest for a minute
         speakers[1].start(Setup(own=second, neighbours=(first, behind), asn=ASN, dialled=(first,)))
         source, sink = (session(host, to) for host, to in ((hosts[2], first), (hosts[3], second)))
         neighbours += [source, sink]
@@ -227,28 +228,20 @@ def measure(jobs: list[str], names: list[str], events: int, rounds: int) -> list
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--jobs", default="kernel,bgp,etcd", help="which (default: %(default)s)")
-    parser.add_argument("--peers", default="pybgp,bird2", help="which speakers (default: %(default)s)")
+    parser = command.arguments(__doc__, rounds=3)
+    jobs = ["kernel", "bgp", "etcd"]
+    parser.add_argument("--jobs", type=command.names, default=jobs, help=f"which (default: {','.join(jobs)})")
     parser.add_argument("--events", type=int, default=100, help="changes each way in a round (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
     options = parser.parse_args()
-    jobs, names = options.jobs.split(","), options.peers.split(",")
-    unknown = [*(set(jobs) - {"kernel", "bgp", "etcd"}), *(set(names) - SPEAKERS.keys())]
-    impossible = why_impossible() or (f"unknown: {', '.join(unknown)}; see --help" if unknown else "")
-    if impossible:
-        print(impossible, file=sys.stderr)
-        return 1
-    try:
-        for name in names:
+
+    def rows() -> list[Row]:
+        command.unknown(options.jobs, jobs, "--jobs")
+        command.unknown(options.peers, list(SPEAKERS), "--peers")
+        for name in options.peers:
             SPEAKERS[name].path()
-        rows = measure(jobs, names, options.events, options.rounds)
-    except (LabError, ValueError) as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 1
-    print(as_json(rows, "bird2") if options.json else percentiles(rows, ("add", "delete"), "bird2"))
-    return 0
+        return measure(options.jobs, options.peers, options.events, options.rounds)
+
+    return command.run(options, rows, lambda found: percentiles(found, ("add", "delete"), "bird2"))
 
 
 if __name__ == "__main__":

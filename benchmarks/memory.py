@@ -9,18 +9,16 @@ runs of `benchmarks.ingest` measure it. Below that, for pybgp, where they are: b
 
 from __future__ import annotations
 
-import argparse
 import gc
 import sys
 import tracemalloc
 from pathlib import Path
 
-from benchmarks import feed
+from benchmarks import command, feed
 from benchmarks.chain import Bench
 from benchmarks.daemons import chosen
 from benchmarks.ingest import SOURCE, measure
-from benchmarks.table import as_json
-from demo.lab import LabError, why_impossible
+from benchmarks.table import Row
 
 TRACED = 50_000
 SHOWN = 6
@@ -46,40 +44,28 @@ def places(job: str) -> list[tuple[float, str]]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peers", default="pybgp,bird2", help="which speakers (default: %(default)s)")
-    parser.add_argument("--jobs", default="host,inet", help="host, inet and mrt (default: %(default)s)")
-    parser.add_argument("--routes", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--mrt", type=Path, help="a table dump for the job mrt")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser = command.arguments(__doc__, rounds=1)
+    command.feeds(parser, "host,inet")
     options = parser.parse_args()
-    impossible = why_impossible()
-    if impossible:
-        print(impossible, file=sys.stderr)
-        return 1
-    jobs = options.jobs.split(",")
-    try:
-        rows = measure(chosen(options.peers), jobs, options.routes, options.rounds, options.mrt)
-    except (LabError, ValueError) as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 1
-    if options.json:
-        print(as_json(rows, "bird2"))
-        return 0
-    print("| job | N | speaker | octets a route | resident MB |\n| --- | --- | --- | --- | --- |")
+    return command.run(
+        options,
+        lambda: measure(chosen(options.peers), options.jobs, options.routes, options.rounds, options.mrt),
+        show,
+    )
+
+
+def show(rows: list[Row]) -> str:
+    lines = ["| job | N | speaker | octets a route | resident MB |", "| --- | --- | --- | --- | --- |"]
     for row in rows:
         each, resident = row.median("octets_a_route"), row.median("resident_MB")
         shown = "-" if resident is None else f"{resident:.0f}"
-        print(f"| {row.job} | {row.count:,} | {row.speaker} | {each:.0f} | {shown} |")
-    for job in jobs if "mrt" not in jobs else ():
-        print(f"\n{job}, pybgp's own objects, octets a route:\n")
-        some = places(job)
-        print("| octets | asked for in |\n| --- | --- |")
-        for size, place in some[:SHOWN]:
-            print(f"| {size:.1f} | {place} |")
-        print(f"| {sum(size for size, _ in some[SHOWN:]):.1f} | elsewhere |")
-    return 0
+        lines.append(f"| {row.job} | {row.count:,} | {row.speaker} | {each:.0f} | {shown} |")
+    for kind in dict.fromkeys(row.job for row in rows if row.job in ("host", "inet")):
+        some = places(kind)
+        lines += [f"\n{kind}, pybgp's own objects:\n", "| octets a route | asked for in |", "| --- | --- |"]
+        lines += [f"| {size:.1f} | {place} |" for size, place in some[:SHOWN]]
+        lines.append(f"| {sum(size for size, _ in some[SHOWN:]):.1f} | elsewhere |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -10,16 +10,16 @@ last node starts when the others are done; until it has all, and all have its ro
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from abc import abstractmethod
 from collections.abc import Sequence
 
+from benchmarks import command
 from benchmarks.daemons import Bird2, Frr, PyBgp, Speaker
 from benchmarks.kernel import prefixes
-from benchmarks.table import Row, as_json, markdown
-from demo.lab import Host, Lab, LabError, why_impossible
+from benchmarks.table import Row, markdown
+from demo.lab import Host, Lab, LabError
 
 EACH = 64
 ASN = 65000
@@ -168,27 +168,23 @@ def measure(names: list[str], sizes: list[int], rounds: int) -> list[Row]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peers", default="pybgp,bird2", help="which speakers (default: %(default)s)")
+    parser = command.arguments(__doc__)
     parser.add_argument("--nodes", default="8,16", help="sizes of the mesh (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
     options = parser.parse_args()
-    impossible = why_impossible()
-    unknown = set(options.peers.split(",")) - MESHES.keys()
-    if impossible or unknown:
-        print(impossible or f"--peers: {', '.join(unknown)}: only {', '.join(MESHES)}", file=sys.stderr)
-        return 1
-    try:
-        for name in options.peers.split(","):
-            MESHES[name].path()
-        rows = measure(options.peers.split(","), [int(one) for one in options.nodes.split(",")], options.rounds)
-    except (LabError, ValueError) as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 1
+
+    def rows() -> list[Row]:
+        check(options.peers)
+        return measure(options.peers, [int(one) for one in options.nodes.split(",")], options.rounds)
+
     extra = ("starting", "cpu_seconds", "MB_a_node")
-    print(as_json(rows, "bird2") if options.json else markdown(rows, ("start", "join"), "bird2", extra))
-    return 0
+    return command.run(options, rows, lambda found: markdown(found, ("start", "join"), "bird2", extra))
+
+
+def check(peers: list[str]) -> None:
+    """Raises ValueError for one who cannot be in a mesh, LabError for one who is not installed."""
+    command.unknown(peers, list(MESHES), "--peers")
+    for name in peers:
+        MESHES[name].path()
 
 
 if __name__ == "__main__":

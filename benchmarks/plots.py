@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -62,6 +63,7 @@ def draw(title: str, panels: Sequence[Panel], target: Path) -> list[Path]:
     matplotlib: Any = importlib.import_module("matplotlib")
     matplotlib.use("Agg")
     matplotlib.rcParams["svg.hashsalt"] = "pybgp"  # the same figures, the same file
+    matplotlib.rcParams["svg.fonttype"] = "none"
     plots: Any = importlib.import_module("matplotlib.pyplot")
     rows = -(-len(panels) // 2)
     figure, places = plots.subplots(rows, 2, figsize=(11, 3.9 * rows), squeeze=False)
@@ -96,12 +98,20 @@ def _panel(axes: Any, panel: Panel) -> None:
     axes.set_yscale("log")
     ticks = sorted({size for series in panel.series for size in series.sizes})
     axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks], rotation=45, fontsize=8)
+    ticker: Any = importlib.import_module("matplotlib.ticker")
+    axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5) if _decades(panel) < 3 else (1,)))
+    axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,g}"))
     axes.minorticks_off()
     axes.grid(visible=True, which="major", alpha=0.3)
     axes.set_title(panel.title, fontsize=10)
     axes.set_xlabel(panel.across)
     axes.set_ylabel(panel.unit)
     axes.legend(fontsize=8)
+
+
+def _decades(panel: Panel) -> float:
+    values = [value for series in panel.series for value in series.values if value > 0]
+    return math.log10(max(values) / min(values)) if values else 0.0
 
 
 def speakers(rows: Sequence[Mapping[str, Any]], job: str, value: str, scale: float = 1.0) -> list[Series]:
@@ -126,7 +136,11 @@ def pages(rows: Sequence[Mapping[str, Any]]) -> list[Path]:
         routes.append(Panel(f"{what}: withdrawn again", "seconds", speakers(rows, job, "withdraw"), "routes"))
     written = draw("From one neighbour to another: lower is better", routes, DOCS / "performance-routes")
     nodes = [
-        Panel("All nodes start at once: until every kernel has all", "seconds", speakers(rows, "mesh", "start")),
+        Panel(
+            "All nodes start at once, on one machine: until every kernel has all",
+            "seconds",
+            speakers(rows, "mesh", "start"),
+        ),
         Panel("One node joins a standing mesh", "seconds", speakers(rows, "mesh", "join")),
     ]
     return written + draw("A full mesh, 64 routes a node: lower is better", nodes, DOCS / "performance-mesh")

@@ -8,16 +8,16 @@ least that an asyncio program takes: `python -c 'import asyncio'`.
 
 from __future__ import annotations
 
-import argparse
 import socket
 import subprocess
 import sys
 import time
 
+from benchmarks import command
 from benchmarks.daemons import PyBgp
 from benchmarks.ingest import ASN
-from benchmarks.table import Row, as_json, markdown
-from demo.lab import Lab, LabError, why_impossible
+from benchmarks.table import Row, markdown
+from demo.lab import Lab, LabError
 
 NEIGHBOUR, AGENT = "10.90.0.1", "10.90.0.9"  # the higher address dials
 LEAST = "import asyncio"
@@ -46,14 +46,11 @@ def least() -> float:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
-    options = parser.parse_args()
-    impossible = why_impossible()
-    if impossible:
-        print(impossible, file=sys.stderr)
-        return 1
+    options = command.arguments(__doc__, peers="", rounds=9).parse_args()
+    return command.run(options, lambda: measure(options.rounds), lambda rows: markdown(rows, ("time",), LEAST), LEAST)
+
+
+def measure(rounds: int) -> list[Row]:
     rows = [Row("start", name, 1) for name in ("calico_route", LEAST)]
     with Lab("start") as lab:
         lab.host("agent", f"{AGENT}/16")
@@ -63,11 +60,10 @@ def main() -> int:
             listener.bind((NEIGHBOUR, 179))
             listener.listen()
             listener.settimeout(20)
-            for _ in range(options.rounds):
+            for _ in range(rounds):
                 rows[0].add(time=agent(lab, listener))
                 rows[1].add(time=least())
-    print(as_json(rows, LEAST) if options.json else markdown(rows, ("time",), LEAST))
-    return 0
+    return rows
 
 
 if __name__ == "__main__":

@@ -151,7 +151,8 @@ def measure(nodes: int, endpoints: int, changes: int, seconds: float) -> dict[st
         assert agent.process is not None
         pid = agent.process.pid
         session = Reflector(reflector, own.address)
-        found["open"] = session.opened - began
+        at = session.opened
+        found["open"] = at - began
         while len(session.held) < OWN:
             at = session.next_change(60.0)
         found["announced"] = at - began

@@ -322,10 +322,10 @@ class PyBgp(Speaker):
 SPEAKERS: dict[str, type[Speaker]] = {one.name: one for one in (PyBgp, Bird2, Bird1, Frr, GoBgp, OpenBgpd, ExaBgp)}
 
 
-def chosen(text: str, *, installing: bool = False) -> list[type[Speaker]]:
+def chosen(names: Sequence[str], *, installing: bool = False) -> list[type[Speaker]]:
     """Those that a flag names. Raises LabError for an unknown one or what is not installed."""
     found = []
-    for name in text.split(","):
+    for name in names:
         if name not in SPEAKERS:
             raise LabError(f"--peers: there is no {name!r}; choose from {', '.join(SPEAKERS)}")
         kind = SPEAKERS[name]
