@@ -22,6 +22,8 @@ from pybgp.tables import Tables
 
 BEGIN_OF_RIB, END_OF_RIB = 1, 2  # subtypes of ROUTE-REFRESH, RFC 7313
 
+ALIKE = 8  # times as many prefixes go out in one step where all that waits is told alike: it costs less
+
 
 class Exchange:
     """One peer, one family, for the peer's whole life; `up` and `down` begin and end a session.
@@ -236,7 +238,7 @@ class Exchange:
         messages, self._control = self._control, []
         count = 0
         if out.pending:
-            for attributes, keys, stacks in with_stacks(self.family, out.drain(limit)):
+            for attributes, keys, stacks in with_stacks(self.family, out.drain(limit, ALIKE * limit)):
                 count += len(keys)
                 nlri, path_ids = untagged(keys) if isinstance(self._many, ManyPaths) else (keys, None)
                 if attributes is not None:
