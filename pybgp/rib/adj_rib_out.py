@@ -101,7 +101,7 @@ class AdjRibOut:
     def drain(self, limit: int, at_once: int = 0) -> Outgoing:
         """Take at most `limit` prefixes to be sent now: withdraws first, each group of announcements with
         one set of attributes. Costs what it takes, not what waits. Where all that waits is withdrawn, or has one set of
-        attributes, up to `at_once` are taken in one go."""
+        attributes, up to `at_once` more are taken in one go."""
         out: Outgoing = []
         pending, sent = self._pending, self.sent
         gone: list[NLRI] = []
@@ -129,7 +129,7 @@ class AdjRibOut:
             # Each queued once and wanted: then what came as one list has one set of attributes still.
             whole = not self._unreach.keys and self._reach.keys == len(pending) and not self._reach.mixed
             if whole and self._reach.only is not None and len(pending) <= at_once and self.most is None:
-                self._take_all(self._reach.only, groups)
+                limit = max(0, limit - self._take_all(self._reach.only, groups))
                 break
             batch = self._reach.take(limit)
             if not batch:
@@ -230,13 +230,15 @@ class AdjRibOut:
         self._answered(taken)
         return len(taken)
 
-    def _take_all(self, attributes: PathAttributes, groups: dict[int, tuple[PathAttributes, list[NLRI]]]) -> None:
-        """All that is pending has these attributes: it is moved as it is, which costs a third of taking it apart."""
+    def _take_all(self, attributes: PathAttributes, groups: dict[int, tuple[PathAttributes, list[NLRI]]]) -> int:
+        """All that is pending has these attributes: it is moved as it is, which costs less than taking it apart.
+        Returns how many there were."""
         keys = list(self._pending)
         self.sent.update(self._pending)  # type: ignore[arg-type]  # no withdrawal is among them
         self._pending.clear()
         self._answered(keys)
         _group(groups, attributes).extend(keys)
+        return len(keys)
 
     def _answered(self, keys: list[NLRI]) -> None:
         """What goes out for another reason is no longer owed to a refresh."""

@@ -106,6 +106,23 @@ def test_partial_drains(out: AdjRibOut) -> None:
     assert out.drain(0) == []
 
 
+def test_what_is_told_alike_goes_at_once(out: AdjRibOut) -> None:
+    def all_at_once() -> list[tuple[int | None, list[NLRI]]]:
+        return [(None if one is None else one.next_hop[3], keys) for one, keys in out.drain(1, len(PREFIXES))]
+
+    out.apply(new(PREFIXES[:2], ONE))
+    out.apply(new(PREFIXES[2:], ONE))
+    assert all_at_once() == [(1, PREFIXES)]
+    out.apply(new(PREFIXES[:2], TWO))
+    out.apply(new(PREFIXES[2:3], None))
+    assert all_at_once() == [(None, PREFIXES[2:3])], "not all is alike"
+    assert drained(out) == [(2, PREFIXES[:2])]
+    rest = PREFIXES[:2] + PREFIXES[3:]
+    out.apply(new(rest, None))
+    assert all_at_once() == [(None, rest)]
+    assert (out.sent, out.pending) == ({}, 0)
+
+
 def test_what_may_no_longer_be_told_is_withdrawn(out: AdjRibOut) -> None:
     out.apply(new([A], ONE))
     drained(out)
@@ -207,10 +224,10 @@ class Model(RuleBasedStateMachine):
     def withdraw(self, which: int, prefixes: list[NLRI]) -> None:
         self.apply(self.rib.withdraw(prefixes, self.sources[which]))
 
-    @rule(limit=st.integers(1, 4))
-    def drain(self, limit: int) -> None:
-        groups = self.out.drain(limit)
-        assert sum(len(keys) for _, keys in groups) <= limit
+    @rule(limit=st.integers(1, 4), at_once=st.sampled_from([0, 3, 100]))
+    def drain(self, limit: int, at_once: int = 0) -> None:
+        groups = self.out.drain(limit, at_once)
+        assert sum(len(keys) for _, keys in groups) <= limit + at_once
         assert all(one is not None for one, _ in groups[1:])
         for values, keys in groups:
             assert keys
