@@ -17,7 +17,7 @@ from pybgp.rib.eligibility import Eligibility
 from pybgp.rib.export import Export
 from pybgp.rib.filter import Filter
 from pybgp.rib.many_paths import BestAllowed, ManyPaths, tagged, untagged
-from pybgp.rib.route import Delta, Entry, Path, Source, best_of, paths_of
+from pybgp.rib.route import Delta, Path, Source
 from pybgp.tables import Tables
 
 BEGIN_OF_RIB, END_OF_RIB = 1, 2  # subtypes of ROUTE-REFRESH, RFC 7313
@@ -47,7 +47,7 @@ class Exchange:
         self._context = CodecContext()
         self._refreshed = False
         self._many: ManyPaths | BestAllowed | None = None
-        self._own_only = False
+        self._export: Export  # of a session: by what the peer is told when all jobs are done
         self._session = 0  # counts sessions: a job of an earlier one must not speak for this one
         self._control: list[bytes] = []
         self._before_end: int | None = None  # prefixes of the initial table still to be drained
@@ -71,18 +71,24 @@ class Exchange:
         self.end_of_rib_received = self.end_of_rib_sent = False
         self._before_end = self._refreshing = self._refresh_wanted = None
         self._refreshed = False
-        self.adj_rib_out = AdjRibOut(self.family, export)
+        export.own_only = deferring
+        many = self.family in context.add_path_send or export.numbers.transparent
+        out = self.adj_rib_out = AdjRibOut(self.family, export, None if many else self.adj_rib_in.rib)
         self._many = None
-        if self.family in context.add_path_send:
-            self._many = ManyPaths(self.adj_rib_out, paths)
-        elif export.numbers.transparent:
-            self._many = BestAllowed(self.adj_rib_out)
-        self._tell_all(own_only=deferring)
+        if many:
+            self._many = ManyPaths(out, paths) if self.family in context.add_path_send else BestAllowed(out)
+            self._tables.watch(self.family, self._owner, self._many.apply)
+        else:
+            self._tables.listen(self.family, self._owner, out.apply)
+        self._tables.join(self.family, self._owner, out)
+        self._change(out, export, None if deferring else self._table_told)
 
     def release(self) -> None:
         """The deferral is over: tell everything, then End-of-RIB."""
         if self.adj_rib_out is not None:
-            self._tell_all(own_only=False)
+            export = self._export.copy()
+            export.own_only = False
+            self._change(self.adj_rib_out, export, self._table_told)
 
     def down(self, *, keep: bool) -> None:
         """The session is gone. With `keep` the peer's routes stay, marked stale (RFC 4724 section 4.2);
@@ -122,27 +128,29 @@ class Exchange:
         self._tables.later(self._owner, self.adj_rib_in.reconsider())
 
     def change_client(self, client: bool) -> None:
-        """Whether the peer is a route reflector client from now on. Others may be told otherwise of its routes: they
-        must have forgotten their answers."""
-        self.source.route_reflector_client = client
-        self._tables.later(self._owner, self.adj_rib_in.rib.retell(self.source))
+        """Whether the peer is a route reflector client from now on. Others may be told otherwise of its routes."""
 
-    def forget_answers(self) -> None:
-        """Something about another peer has changed."""
-        if self.adj_rib_out is not None:
-            self.adj_rib_out.export.forget()
+        def change() -> None:
+            self.source.route_reflector_client = client
+
+        def retold() -> Iterator[list[Delta]]:
+            yield from self.adj_rib_in.rib.retell(self.source)
+            out = self.adj_rib_out
+            if out is not None:
+                out.kept += 1
+                yield from self._changing(out)
+
+        self._tables.later(self._owner, self._tables.reconsider_telling(self.family, change, retold()))
 
     def replace_export(self, export: Export) -> None:
         """The same policy with other rules around it."""
         if self.adj_rib_out is not None:
-            self.adj_rib_out.export = export
-            self._tables.later(self._owner, self._apply_all(None))
+            export.own_only = self._export.own_only
+            self._change(self.adj_rib_out, export)
 
     def change_export(self, policy: Filter) -> None:
         if self.adj_rib_out is not None:
-            self.adj_rib_out.export.policy = policy
-            self.adj_rib_out.export.forget()
-            self._tables.later(self._owner, self._apply_all(None))
+            self._change(self.adj_rib_out, self._export.copy(policy))
 
     # what the peer says
 
@@ -197,23 +205,23 @@ class Exchange:
 
     @property
     def advertised(self) -> int:
-        return 0 if self.adj_rib_out is None else len(self.adj_rib_out.sent)
+        return 0 if self.adj_rib_out is None else self.adj_rib_out.advertised
 
     def told(self, nlri: NLRI) -> dict[int, PathAttributes]:
         """What the peer holds of a destination, by the path identifier that we sent (0 without ADD-PATH)."""
-        if self.adj_rib_out is None:
+        out = self.adj_rib_out
+        if out is None:
             return {}
-        sent = self.adj_rib_out.sent
         if isinstance(self._many, ManyPaths):
             keys = {path_id: tagged(path_id, nlri) for path_id in self._many.path_ids(nlri)}
         else:
             keys = {0: nlri}
-        return {path_id: sent[key] for path_id, key in keys.items() if key in sent}
+        return {path_id: held for path_id, key in keys.items() if (held := out.told(key)) is not None}
 
     def told_destinations(self) -> list[NLRI]:
-        """All of which the peer holds something."""
-        sent = [] if self.adj_rib_out is None else list(self.adj_rib_out.sent)
-        return list(dict.fromkeys(untagged(sent)[0])) if isinstance(self._many, ManyPaths) else sent
+        """All of which the peer may hold something."""
+        keys = [] if self.adj_rib_out is None else self.adj_rib_out.destinations()
+        return list(dict.fromkeys(untagged(keys)[0])) if isinstance(self._many, ManyPaths) else keys
 
     def key_of(self, nlri: NLRI, path: Path) -> bytes | None:
         """Under what a path is told, or is about to be; None: it is not."""
@@ -262,56 +270,44 @@ class Exchange:
 
     # inside
 
-    def _tell_all(self, *, own_only: bool) -> None:
-        """From now on the peer hears of every change; and, in slices, of what is there already. With `own_only`
-        learned routes are held back (RFC 4724 section 4.1)."""
-        assert self.adj_rib_out is not None
-        self._own_only = own_only
-        if self._many is None:
-            sink = self._apply_own if own_only else self.adj_rib_out.apply
-            self._tables.listen(self.family, self._owner, sink)
-        else:
-            self._tables.watch(self.family, self._owner, self._apply_own_paths if own_only else self._many.apply)
-        self._tables.later(self._owner, self._apply_all(None if own_only else self._table_told))
+    def _change(self, out: AdjRibOut, export: Export, then: Callable[[], None] | None = None) -> None:
+        """Tell this peer alone what follows from another export, in slices; every change of the table in between is
+        heard of."""
+        self._export = export
+        out.kept += 1
+        if out.sent is not None:
+            out.export = export
+        self._tables.later(self._owner, self._changing(out, then))
 
-    def _apply_all(self, then: Callable[[], None] | None) -> Iterator[list[Delta]]:
-        """The whole table to this peer alone, in slices."""
+    def _changing(self, out: AdjRibOut, then: Callable[[], None] | None = None) -> Iterator[list[Delta]]:
         session = self._session
-        for _ in self._selections() if self._many is None else self._candidates(self._many):
-            self._tables.outgoing.add(self._owner)
-            yield []
-            if session != self._session:
-                return
+        try:
+            for _ in out.keep():
+                yield []
+                if session != self._session:
+                    return
+            out.export = self._export  # the newest one, where there were several changes
+            for _ in self._selections(out) if self._many is None else self._candidates(self._many):
+                self._tables.outgoing.add(self._owner)
+                yield []
+                if session != self._session:
+                    return
+        finally:
+            out.release()
         if then is not None:
             then()
 
-    def _selections(self) -> Iterator[None]:
+    def _selections(self, out: AdjRibOut) -> Iterator[None]:
         for deltas in self.adj_rib_in.rib.snapshot():
             for delta in deltas:
-                if self._own_only:
-                    self._apply_own(delta)
-                elif self.adj_rib_out is not None:
-                    self.adj_rib_out.apply(delta)
+                out.apply(delta)
             yield
 
     def _candidates(self, many: ManyPaths | BestAllowed) -> Iterator[None]:
         for groups in self.adj_rib_in.rib.entries():
             for entry, nlri in groups:
-                if self._own_only:
-                    self._apply_own_paths(nlri, entry)
-                else:
-                    many.apply(nlri, entry)
+                many.apply(nlri, entry)
             yield
-
-    def _apply_own(self, delta: Delta) -> None:
-        best = best_of(delta.new)
-        if self.adj_rib_out is not None and (best is None or best.source.local):
-            self.adj_rib_out.apply(delta)
-
-    def _apply_own_paths(self, nlri: list[NLRI], entry: Entry | None) -> None:
-        own = tuple(path for path in paths_of(entry) if path.source.local)
-        if self._many is not None:
-            self._many.apply(nlri, own or None)
 
     def _table_told(self) -> None:
         self._before_end = self.pending
@@ -320,10 +316,16 @@ class Exchange:
     def _begin_answer(self, out: AdjRibOut, *, enhanced: bool) -> None:
         """The routes that a ROUTE-REFRESH asked for are to go out again, between markers where both know them."""
         self._refresh_wanted = None
-        out.refresh()
+        self._tables.later(self._owner, self._asked_again(out.refresh()))
         if enhanced:
             self._control.append(self._marker(BEGIN_OF_RIB))
             self._refreshing = self._marker(END_OF_RIB)
+
+    def _asked_again(self, slices: Iterator[None]) -> Iterator[list[Delta]]:
+        for _ in slices:
+            self._tables.outgoing.add(self._owner)
+            yield []
+        self._tables.outgoing.add(self._owner)
 
     def _remove(self, slices: Iterator[list[Delta]]) -> None:
         """Long work, one at a time: the later removal takes all that the earlier ones would, so only the last is

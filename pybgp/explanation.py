@@ -215,7 +215,7 @@ def _told(router: Router, exchange: Exchange, context: CodecContext, nlri: NLRI,
         return _not(peer, f"not the best path: {verdict.reason}", "decision")
     answer = out.export.judge(path, nlri)
     key = exchange.key_of(nlri, path)
-    held, waits = (None, False) if key is None else (out.sent.get(key), out.waits(key))
+    held, waits = (None, False) if key is None else (out.told(key), out.waits(key))
     if isinstance(answer, str):
         return _not(peer, answer, EXPORT_RULES, pending=waits)
     if verdict.step is not None and not waits and (key is None or (held is not None and held != answer)):
@@ -228,8 +228,6 @@ def _told(router: Router, exchange: Exchange, context: CodecContext, nlri: NLRI,
         return Telling(peer, told=True, attributes=held)
     if waits:
         return Telling(peer, told=held is not None, pending=True, attributes=held)
-    if router.restarting and not path.source.local:
-        return _not(peer, "held back until the peers have sent their routes after our restart (RFC 4724)", "restart")
     try:
         encode_reach(
             exchange.family, [nlri], answer, context, [1] if exchange.family in context.add_path_send else None

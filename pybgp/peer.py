@@ -75,8 +75,6 @@ class Surroundings(Protocol):
 
     def eligibility(self, config: PeerConfig) -> Eligibility: ...
 
-    def forget_answers(self) -> None: ...
-
     def session_changed(self, peer: Peer, now: float) -> None: ...
 
 
@@ -185,8 +183,6 @@ class Peer:
             self.reconfigure(config, now, reset=True)
             self.start(now)
         else:
-            if config.route_reflector_client != self.config.route_reflector_client:
-                self._router.forget_answers()
             self.config = config
             self.exchanges.change_settings(config, self._router.eligibility(config), now)
             if self.exchanges.over is not None:

@@ -255,12 +255,6 @@ class Router:
         self._now = now
         self._check_deferral(now)
 
-    def forget_answers(self) -> None:
-        """What any peer may be told of the routes of others is to be judged anew."""
-        for peer in self.peers.values():
-            for exchange in peer.exchanges.values():
-                exchange.forget_answers()
-
     def tell(self, event: PeerEvent) -> None:
         self.effects.append(event)
 

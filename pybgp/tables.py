@@ -9,6 +9,7 @@ from weakref import WeakSet
 from pybgp.family import Family
 from pybgp.jobs import Failure, Jobs
 from pybgp.prefix import NLRI
+from pybgp.rib.adj_rib_out import AdjRibOut
 from pybgp.rib.decision import PLAIN, DecisionRules
 from pybgp.rib.loc_rib import LocRib
 from pybgp.rib.route import Delta, Entry
@@ -43,6 +44,8 @@ class Tables:
         self._ribs: dict[Family, LocRib] = {}
         self._sinks: dict[Family, dict[object, Sink]] = {}
         self._watchers: dict[Family, dict[object, Watcher]] = {}
+        self._outs: dict[Family, dict[object, AdjRibOut]] = {}
+        self._keepers: dict[Family, int] = {}  # jobs for which all of these are kept
         self._readers: WeakSet[Reader] = WeakSet()
 
     def __iter__(self) -> Iterator[LocRib]:
@@ -62,9 +65,16 @@ class Tables:
     # who hears
 
     def listen(self, family: Family, owner: object, sink: Sink) -> None:
+        """Hear of every change of the selection; `ignore` ends it."""
         self._sinks.setdefault(family, {})[owner] = sink
 
+    def join(self, family: Family, owner: object, out: AdjRibOut) -> None:
+        """This one is concerned by `reconsider_telling`; `ignore` ends it."""
+        out.kept += self._keepers.get(family, 0)
+        self._outs.setdefault(family, {})[owner] = out
+
     def ignore(self, family: Family, owner: object) -> None:
+        self._outs.get(family, {}).pop(owner, None)
         self._sinks.get(family, {}).pop(owner, None)
         watchers = self._watchers.get(family)
         if watchers is not None and watchers.pop(owner, None) is not None and not watchers:
@@ -114,6 +124,28 @@ class Tables:
                 for sink in sinks.values():
                     sink(delta)
                 self.outgoing.update(sinks)
+
+    def reconsider_telling(
+        self, family: Family, change: Callable[[], None], slices: Iterable[list[Delta]]
+    ) -> Iterator[list[Delta]]:
+        """Something changes that every export may look at. What the neighbours hold is kept before that, in slices;
+        then all answers are forgotten, and the given slices say what is to be judged anew."""
+        outs = self._outs.setdefault(family, {})
+        self._keepers[family] = self._keepers.get(family, 0) + 1
+        for out in outs.values():
+            out.kept += 1
+        try:
+            while (unknown := next((out for out in outs.values() if out.sent is None), None)) is not None:
+                for _ in unknown.keep():
+                    yield []
+            change()
+            for out in outs.values():
+                out.export.forget()
+            yield from slices
+        finally:
+            self._keepers[family] -= 1
+            for out in outs.values():
+                out.release()
 
     # long work
 

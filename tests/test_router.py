@@ -313,7 +313,7 @@ def test_a_refresh_that_the_peer_never_ends_does_not_keep_stale_routes() -> None
     net.run(5)
     out = a.peer(b).exchanges[IPV4_UNICAST].adj_rib_out
     assert out is not None
-    out.sent.pop(parse_nlri("10.65.0.2/32")[1])  # as if a withdrawal had been lost
+    out._unsaid.add(parse_nlri("10.65.0.2/32")[1])  # as if a withdrawal had been lost
     exchange = a.peer(b).exchanges[IPV4_UNICAST]
     marker = exchange._marker
     exchange._marker = lambda subtype: marker(subtype) if subtype == BEGIN_OF_RIB else KEEPALIVE  # type: ignore[method-assign]
@@ -355,7 +355,7 @@ def test_a_refresh_removes_what_the_peer_no_longer_has() -> None:
     net.run(5)
     out = a.peer(b).exchanges[IPV4_UNICAST].adj_rib_out
     assert out is not None
-    out.sent.pop(parse_nlri("10.65.0.2/32")[1])  # as if a withdrawal had been lost
+    out._unsaid.add(parse_nlri("10.65.0.2/32")[1])  # as if a withdrawal had been lost
     b.peer(a).ask_for_refresh(IPV4_UNICAST, net.now)
     net.run()
     assert b.table() == {"10.65.0.1/32": A}

@@ -105,6 +105,7 @@ class _Everything:
     """The same answer for every route; None accepts."""
 
     per_path = True
+    constant = True
 
     def __init__(self, name: str, answer: Reason | None) -> None:
         self.name = name
@@ -125,6 +126,8 @@ class _Everything:
 class _Asked:
     """A callable, asked route by route (or path by path, or batch by batch). It gives a Route, None, or the reason
     as a str."""
+
+    constant = False
 
     def __init__(self, policy: Policy, direction: str) -> None:
         self._deciding = deciding(policy)

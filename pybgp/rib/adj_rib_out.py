@@ -3,42 +3,63 @@
 One pending slot a prefix: a withdraw takes the place of an announcement that has not gone out, and the other
 way round, so a slow peer gets the newest state and never a history. The transport pulls (`drain`) while it
 has room. Nothing is said twice, and nothing is withdrawn that was never said.
+
+What the peer holds is kept (`sent`) as long as that is needed: while it is told a table for the first time, while
+something changes that decides what it is told, and always where export looks at prefixes or several paths are told.
+Otherwise it is worked out: what is not pending is what export makes of the selection in the table.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from itertools import compress, islice, repeat
 
 from pybgp.family import Family
 from pybgp.messages.attributes.path_attributes import PathAttributes
 from pybgp.prefix import NLRI
 from pybgp.rib.export import Export
-from pybgp.rib.route import Delta, best_of
+from pybgp.rib.loc_rib import CHUNK, LocRib
+from pybgp.rib.pending import Queue, Slot
+from pybgp.rib.route import Delta, Path, Removed, best_of
 
 Outgoing = list[tuple[PathAttributes | None, list[NLRI]]]
 """Withdraws first (None), then prefixes grouped by attributes."""
 
-_ABSENT: object = object()
+_Groups = dict[int, tuple[PathAttributes, list[NLRI]]]
+
+_ABSENT: Slot = (None, None)
+_SOMETHING = PathAttributes.of_block(b"")
+"""The peer holds something, and it does not matter what. No set of attributes that is told is empty."""
 
 
 class AdjRibOut:
-    """`sent` is what the peer holds from us when all that was drained has arrived; `len()` of the object is
-    the number of prefixes still to be told. A change of export policy: set `export`, then apply the Loc-RIB's
-    `snapshot()`; what may no longer be told is withdrawn by it."""
+    """`len()` of the object is the number of prefixes still to be told.
 
-    def __init__(self, family: Family, export: Export) -> None:
+    With a `table`, deltas have to be those of that table, all of them, in order; and what it selects is told by the
+    owner, who calls `apply` with its `snapshot()` first. Until that is done, and whenever `export` or what it looks at
+    is about to change, the owner is a keeper: `kept` counts them, and `keep` is to be worked through before a change.
+    After a change of export apply the snapshot again; what may no longer be told is withdrawn by it.
+    """
+
+    def __init__(self, family: Family, export: Export, table: LocRib | None = None) -> None:
         self.family = family
         self.export = export
-        self.sent: dict[NLRI, PathAttributes] = {}
-        self._pending: dict[NLRI, PathAttributes | None] = {}  # None: withdraw
-        # Order of arrival, in the lists that came. What counts is the slot in _pending: a key in a queue
-        # without a slot, or whose slot has moved to the other kind, is passed over.
-        self._reach = _Queue()
-        self._unreach = _Queue()
+        self.sent: dict[NLRI, PathAttributes] | None = {}  # what the peer holds; None: it is worked out
+        self.kept = 0  # who needs that to be kept
         self.most: int | None = None  # more than so many the peer is never told of
         self.held: dict[NLRI, PathAttributes] = {}  # what is above, in order of arrival
+        self._table = table
+        self._count = 0  # prefixes that the peer holds, where that is worked out
+        self._filling: dict[NLRI, PathAttributes] | None = None  # what `keep` has found so far
+        self._unsaid: set[NLRI] = set()  # should have been told, and fitted into no message
+        self._pending: dict[NLRI, Slot] = {}
+        # Order of arrival, in the lists that came. What counts is the slot in _pending: a key in a queue
+        # without a slot, or whose slot has moved to the other kind, is passed over.
+        self._reach = Queue()
+        self._unreach = Queue()
         self._again: dict[NLRI, None] = {}  # what a refresh asked for and has not been drained since
+        self._asking: object = None  # the refresh that has not been through all that the peer holds
 
     def __len__(self) -> int:
         return len(self._pending) + len(self._again)
@@ -52,8 +73,77 @@ class AdjRibOut:
         """Whether something about a prefix has yet to be sent."""
         return nlri in self._pending or nlri in self._again
 
+    # what the peer holds ------------------------------------------------------------------------
+
+    @property
+    def advertised(self) -> int:
+        """How many prefixes the peer holds from us when all that was drained has arrived."""
+        return self._count if self.sent is None else len(self.sent)
+
+    def told(self, nlri: NLRI) -> PathAttributes | None:
+        """What the peer holds of a prefix; None: nothing."""
+        held: PathAttributes | None
+        if self.sent is not None:
+            held = self.sent.get(nlri)
+        elif nlri in self._pending:
+            held = self._pending[nlri][0]
+        elif nlri in self._unsaid:
+            held = None
+        else:
+            assert self._table is not None
+            held = self._answer(self._table.best(nlri))
+        return None if held is _SOMETHING else held
+
+    def destinations(self) -> list[NLRI]:
+        """All prefixes of which the peer may hold something; `told` says of which it does."""
+        if self.sent is not None:
+            return list(self.sent)
+        assert self._table is not None
+        return list(dict.fromkeys((*self._table.prefixes(), *self._pending)))
+
+    def keep(self, chunk: int = CHUNK) -> Iterator[None]:
+        """In slices: when this is through, what the peer holds is kept, until nobody is a keeper any more."""
+        while self._filling is not None:  # another one is at it
+            yield
+        if self.sent is not None:
+            return
+        assert self._table is not None
+        filling = self._filling = {key: held for key, (held, _) in self._pending.items() if held is not None}
+        try:
+            for deltas in self._table.snapshot(chunk):
+                for delta in deltas:
+                    held = self._answer(best_of(delta.new))
+                    if held is not None:
+                        filling.update(dict.fromkeys(self._plain(delta.nlri), held))
+                yield
+            self.sent = filling
+        finally:
+            self._filling = None
+
+    def _plain(self, nlri: list[NLRI]) -> list[NLRI]:
+        """Those of which the peer holds what follows from the table."""
+        pending, unsaid = self._pending, self._unsaid
+        return [one for one in nlri if one not in pending and one not in unsaid] if pending or unsaid else nlri
+
+    def release(self) -> None:
+        """One keeper fewer."""
+        self.kept -= 1
+        self._work_out()
+
+    def _work_out(self) -> None:
+        """What the peer holds need not be kept any longer, where nothing stands against it."""
+        free = not (self.kept or self._pending or self.held) and self.most is None and self.sent is not None
+        if free and self._table is not None and self.export.policy.constant:
+            self._count = len(self.sent or ())
+            self.sent = None
+
+    # what changes -------------------------------------------------------------------------------
+
     def apply(self, delta: Delta) -> None:
         """Queue what the peer must be told after a change of the selection."""
+        if self.sent is None:
+            self._follow(delta)
+            return
         path = best_of(delta.new)
         if path is None:
             self.withdraw(delta.nlri)
@@ -65,8 +155,10 @@ class AdjRibOut:
                 self.announce(nlri, attributes)
 
     def announce(self, nlri: list[NLRI], attributes: PathAttributes) -> None:
-        """Queue prefixes with the attributes as they shall go out. The list is kept: never change it."""
+        """Queue prefixes with the attributes as they shall go out, where what the peer holds is kept. The list is
+        kept, too: never change it."""
         pending, sent = self._pending, self.sent
+        assert sent is not None
         if sent and not sent.keys().isdisjoint(nlri):
             held = list(map(sent.get, nlri))
             news = [known is not attributes and known != attributes for known in held]
@@ -76,16 +168,14 @@ class AdjRibOut:
                         pending.pop(one, None)
                 nlri = list(compress(nlri, news))
         if nlri:
-            if self.held:
-                deque(map(self.held.pop, nlri, repeat(None)), maxlen=0)
-            pending.update(dict.fromkeys(nlri, attributes))
-            self._reach.put(nlri, pending, wanted=True, attributes=attributes)
+            self._pass_over(nlri)
+            self._queue(nlri, (None, attributes))
 
     def withdraw(self, nlri: list[NLRI]) -> None:
         """Queue a withdrawal of those that the peer holds; forget those that it was never told. The list is kept."""
         pending, sent = self._pending, self.sent
-        if self.held:
-            deque(map(self.held.pop, nlri, repeat(None)), maxlen=0)
+        assert sent is not None
+        self._pass_over(nlri)
         if not sent or sent.keys().isdisjoint(nlri):
             held = []
         elif all(map(sent.__contains__, nlri)):
@@ -95,15 +185,92 @@ class AdjRibOut:
         if pending and len(held) < len(nlri):
             deque(map(pending.pop, nlri, repeat(None)), maxlen=0)
         if held:
-            pending.update(dict.fromkeys(held, None))
-            self._unreach.put(held, pending, wanted=False)
+            self._queue(held, (_SOMETHING, None))
+
+    def _pass_over(self, nlri: list[NLRI]) -> None:
+        """There is news of these: what was held back, or could not be said, is of the past."""
+        if self.held:
+            deque(map(self.held.pop, nlri, repeat(None)), maxlen=0)
+        if self._unsaid:
+            self._unsaid.difference_update(nlri)
+
+    def _follow(self, delta: Delta) -> None:
+        """The same where what the peer holds is worked out."""
+        path, nlri, removed = best_of(delta.new), delta.nlri, delta.removed
+        target = self._answer(path)
+        if self._unsaid and not self._unsaid.isdisjoint(nlri):
+            unsaid = set(nlri) & self._unsaid
+            self._unsaid -= unsaid
+            self._change(list(unsaid), None, target)
+            if removed is not None:
+                removed = Removed(removed.paths, list(compress(removed.each, (one not in unsaid for one in nlri))))
+            nlri = [one for one in nlri if one not in unsaid]
+        if removed is not None:
+            for held, part in self._held_of(nlri, removed):
+                # A prefix that is told alike since its last change waits for an announcement or not at all.
+                self._change(part, held, None, new=not self._reach.keys)
+        else:
+            # And one without a path was withdrawn, or nothing waits.
+            new = delta.old is None and not self._unreach.keys
+            self._change(nlri, self._answer(best_of(delta.old)), target, new=new)
+
+    def _held_of(self, nlri: list[NLRI], removed: Removed) -> list[tuple[PathAttributes | None, list[NLRI]]]:
+        """Of which prefixes the peer held something before they went. One that it did not hold is never withdrawn."""
+        told = [path for path in removed.paths if self.export.tells(path)]
+        if len(told) == len(removed.paths):
+            return [(_SOMETHING, nlri)]
+        if not told:
+            return []
+        kinds = set(told)
+        return [(_SOMETHING, [one for one, path in zip(nlri, removed.each, strict=True) if path in kinds])]
+
+    def _answer(self, path: Path | None) -> PathAttributes | None:
+        return None if path is None else self.export.answer(path)
+
+    def _change(
+        self, nlri: list[NLRI], held: PathAttributes | None, target: PathAttributes | None, *, new: bool = False
+    ) -> None:
+        """The peer held this of each of these prefixes, if nothing waits for it, and is to hold that. `new`: nothing
+        waits."""
+        pending = self._pending
+        if pending and not new and not pending.keys().isdisjoint(nlri):
+            again = [one for one in nlri if one in pending]
+            nlri = [one for one in nlri if one not in pending]
+            self._change_again(again, target)
+        if held is not target and held != target and nlri:
+            if self._filling is not None and held is not None:
+                self._filling.update(dict.fromkeys(nlri, held))
+            self._queue(nlri, (held, target))
+
+    def _change_again(self, nlri: list[NLRI], target: PathAttributes | None) -> None:
+        """The same of prefixes that wait: what the peer holds stands in their slots."""
+        parts: dict[int, tuple[PathAttributes | None, list[NLRI]]] = {}
+        for one in nlri:
+            held = self._pending[one][0]
+            parts.setdefault(id(held), (held, []))[1].append(one)
+        for held, part in parts.values():
+            if held is target or held == target:
+                deque(map(self._pending.pop, part), maxlen=0)
+            else:
+                self._queue(part, (held, target))
+
+    def _queue(self, nlri: list[NLRI], slot: Slot) -> None:
+        queue = self._unreach if slot[1] is None else self._reach
+        same = queue.only
+        if same is not None and same[1] is slot[1] and same[0] is slot[0]:
+            slot = same
+        self._pending.update(dict.fromkeys(nlri, slot))
+        queue.put(nlri, self._pending, wanted=slot[1] is not None, slot=slot)
+
+    # what goes out ------------------------------------------------------------------------------
 
     def drain(self, limit: int, at_once: int = 0) -> Outgoing:
         """Take at most `limit` prefixes to be sent now: withdraws first, each group of announcements with
         one set of attributes. Costs what it takes, not what waits. Where all that waits is withdrawn, or has one set of
         attributes, up to `at_once` more are taken in one go."""
         out: Outgoing = []
-        pending, sent = self._pending, self.sent
+        pending = self._pending
+        most = self.most if self.sent is not None else None
         gone: list[NLRI] = []
         while pending and len(gone) < limit:
             plain = not self._reach.keys and self._unreach.keys == len(pending)  # each queued once, and withdrawn
@@ -111,131 +278,139 @@ class AdjRibOut:
             if not batch:
                 break
             if not plain:
-                batch = [one for one in batch if pending.get(one, _ABSENT) is None]
+                batch = [one for one in batch if one in pending and pending[one][1] is None]
             if plain and len(batch) == len(pending):
                 pending.clear()
             else:
                 deque(map(pending.pop, batch), maxlen=0)
             gone += batch
         if gone:
-            deque(map(sent.pop, gone, repeat(None)), maxlen=0)
+            self._are_gone(gone)
             self._answered(gone)
             out.append((None, gone))
             limit = max(0, limit - len(gone))
-        groups: dict[int, tuple[PathAttributes, list[NLRI]]] = {}
+        groups: _Groups = {}
         if self.held:
             self._let_go()
         while pending and limit:
-            # Each queued once and wanted: then what came as one list has one set of attributes still.
-            whole = not self._unreach.keys and self._reach.keys == len(pending) and not self._reach.mixed
-            if whole and self._reach.only is not None and len(pending) <= at_once and self.most is None:
-                limit = max(0, limit - self._take_all(self._reach.only, groups))
+            # Each queued once and wanted: then what came as one list has one slot still.
+            whole = most is None and not self._unreach.keys and self._reach.keys == len(pending)
+            whole = whole and not self._reach.mixed
+            if whole and self._reach.only is not None and len(pending) <= at_once:
+                batch = list(pending)
+                pending.clear()
+                limit = max(0, limit - self._say(batch, self._reach.only, groups))
                 break
             batch = self._reach.take(limit)
             if not batch:
                 break
-            limit -= self._take_reach(batch, groups, whole=whole and self.most is None)
+            limit -= self._take_reach(batch, groups, whole=whole)
         while self._again and limit:
             one, _ = self._again.popitem()
-            limit -= 1
-            _group(groups, sent[one]).append(one)
+            attributes = self.told(one)
+            if attributes is not None:
+                limit -= 1
+                _group(groups, attributes).append(one)
         if not pending:
             self._reach.clear()
             self._unreach.clear()
+            self._work_out()
         out.extend(groups.values())
         return out
 
     def unsent(self, nlri: list[NLRI]) -> None:
         """What was drained as news could not be said: the peer does not hold it."""
-        deque(map(self.sent.pop, nlri, repeat(None)), maxlen=0)
+        self._are_gone(nlri)
+        self._unsaid.update(nlri)
 
-    def refresh(self) -> None:
+    def refresh(self, chunk: int = CHUNK) -> Iterator[None]:
         """The peer asks for everything again (RFC 2918): all that it was told is sent once more, behind
-        what is pending, as it is when its turn comes; what goes out as news before that is not repeated."""
-        self._again = dict.fromkeys(self.sent)
+        what is pending, as it is when its turn comes; what goes out as news before that is not repeated. To be worked
+        through in slices."""
+        self._again = {}
+        self._asking = asking = object()
+        return self._ask(asking, chunk)
+
+    def _ask(self, asking: object, chunk: int) -> Iterator[None]:
+        keys = self.destinations()
+        for start in range(0, len(keys), chunk):
+            if self._asking is not asking:
+                return  # it was asked for once more
+            self._again.update(dict.fromkeys(one for one in keys[start : start + chunk] if self.told(one) is not None))
+            yield
+        if self._asking is asking:
+            self._asking = None
 
     @property
     def refreshing(self) -> bool:
         """True until everything that a refresh asked for has been drained."""
-        return bool(self._again)
-
-    def reset(self) -> None:
-        """The session is gone, and with it all that the peer held."""
-        self.sent = {}
-        self._pending = {}
-        self._reach.clear()
-        self._unreach.clear()
-        self._again = {}
-        self.held = {}
+        return self._asking is not None or bool(self._again)
 
     # inside -----------------------------------------------------------------------------------
 
+    def _are_gone(self, keys: list[NLRI]) -> None:
+        """The peer no longer holds these, of which it held each."""
+        kept = self._filling if self.sent is None else self.sent
+        if kept is not None:
+            deque(map(kept.pop, keys, repeat(None)), maxlen=0)
+        self._count -= len(keys)
+
     def _let_go(self) -> None:
         """There may be room again for what was held back."""
-        room = len(self.held) if self.most is None else max(0, self.most - len(self.sent))
+        room = len(self.held) if self.most is None else max(0, self.most - self.advertised)
         for one in list(islice(self.held, room)):
-            attributes = self.held.pop(one)
-            self._pending[one] = attributes
-            self._reach.put([one], self._pending, wanted=True)
+            self._queue([one], (None, self.held.pop(one)))
 
     def _hold_back(self, batch: list[NLRI]) -> list[NLRI]:
         """Those of a batch that there is room for; the others wait, and are not pending."""
         assert self.most is not None
+        assert self.sent is not None
         room = self.most - len(self.sent)
         fits: list[NLRI] = []
         for one in batch:
-            if one in self.sent or self._pending.get(one) is None:
+            attributes = self._pending.get(one, _ABSENT)[1]
+            if one in self.sent or attributes is None:
                 fits.append(one)
             elif room > 0:
                 room -= 1
                 fits.append(one)
             else:
-                attributes = self._pending.pop(one)
-                assert attributes is not None
+                del self._pending[one]
                 self.held[one] = attributes
         return fits
 
-    def _take_reach(
-        self, batch: list[NLRI], groups: dict[int, tuple[PathAttributes, list[NLRI]]], *, whole: bool
-    ) -> int:
-        """Move a batch from pending to sent and into the groups; returns how many were taken. `whole`: all of it is
-        wanted, with one set of attributes."""
+    def _take_reach(self, batch: list[NLRI], groups: _Groups, *, whole: bool) -> int:
+        """Move a batch from pending into the groups; returns how many were taken. `whole`: all of it has one slot."""
         pending = self._pending
-        if self.most is not None:
+        if self.most is not None and self.sent is not None:
             batch = self._hold_back(batch)
             if not batch:
                 return 0
-        if whole and (first := pending[batch[0]]) is not None:
+        if whole:
+            slot = pending[batch[0]]
             if len(batch) == len(pending):
                 pending.clear()
             else:
                 deque(map(pending.pop, batch), maxlen=0)
-            self.sent.update(dict.fromkeys(batch, first))
-            self._answered(batch)
-            _group(groups, first).extend(batch)
-            return len(batch)
-        values = list(map(pending.pop, batch, repeat(None)))
-        kinds = set(map(id, values))
-        first = values[0]
-        if len(kinds) == 1 and first is not None:
-            self.sent.update(dict.fromkeys(batch, first))
-            self._answered(batch)
-            _group(groups, first).extend(batch)
-            return len(batch)
-        taken = [one for one, attributes in zip(batch, values, strict=True) if attributes is not None]
-        for one, attributes in zip(batch, values, strict=True):
-            if attributes is not None:
-                self.sent[one] = attributes
-                _group(groups, attributes).append(one)
-        self._answered(taken)
-        return len(taken)
+            return self._say(batch, slot, groups)
+        slots = list(map(pending.pop, batch, repeat(_ABSENT)))
+        if len(set(map(id, slots))) == 1 and slots[0][1] is not None:
+            return self._say(batch, slots[0], groups)
+        parts: dict[int, tuple[Slot, list[NLRI]]] = {}
+        for one, slot in zip(batch, slots, strict=True):
+            if slot[1] is not None:
+                parts.setdefault(id(slot), (slot, []))[1].append(one)
+        return sum(self._say(part, slot, groups) for slot, part in parts.values())
 
-    def _take_all(self, attributes: PathAttributes, groups: dict[int, tuple[PathAttributes, list[NLRI]]]) -> int:
-        """All that is pending has these attributes: it is moved as it is, which costs less than taking it apart.
-        Returns how many there were."""
-        keys = list(self._pending)
-        self.sent.update(self._pending)  # type: ignore[arg-type]  # no withdrawal is among them
-        self._pending.clear()
+    def _say(self, keys: list[NLRI], slot: Slot, groups: _Groups) -> int:
+        """These go out; the peer holds them from now on. Returns how many there are."""
+        held, attributes = slot
+        assert attributes is not None
+        kept = self._filling if self.sent is None else self.sent
+        if kept is not None:
+            kept.update(dict.fromkeys(keys, attributes))
+        if held is None:
+            self._count += len(keys)
         self._answered(keys)
         _group(groups, attributes).extend(keys)
         return len(keys)
@@ -246,63 +421,8 @@ class AdjRibOut:
             deque(map(self._again.pop, keys, repeat(None)), maxlen=0)
 
 
-def _group(groups: dict[int, tuple[PathAttributes, list[NLRI]]], attributes: PathAttributes) -> list[NLRI]:
+def _group(groups: _Groups, attributes: PathAttributes) -> list[NLRI]:
     group = groups.get(id(attributes))
     if group is None:
         group = groups[id(attributes)] = (attributes, [])
     return group[1]
-
-
-class _Queue:
-    """Lists of keys in order of arrival. Keys that are no longer wanted stay until their turn, but never
-    more of them than there are wanted ones (or a few thousand)."""
-
-    SLACK = 4096
-
-    def __init__(self) -> None:
-        self._batches: deque[list[NLRI]] = deque()
-        self._offset = 0  # into the first batch
-        self.keys = 0
-        self.mixed = False  # whether one list may have several sets of attributes
-        self.only: PathAttributes | None = None  # what all keys were queued with, where that is one
-
-    def put(
-        self,
-        keys: list[NLRI],
-        pending: dict[NLRI, PathAttributes | None],
-        *,
-        wanted: bool,
-        attributes: PathAttributes | None = None,
-    ) -> None:
-        """Queue keys; `wanted` is which kind of slot this queue is for (announcements: True)."""
-        if attributes is not self.only:
-            self.only = None if self._batches else attributes
-        self._batches.append(keys)
-        self.keys += len(keys)
-        if self.keys > 2 * len(pending) + self.SLACK:
-            self.clear()
-            kept = [one for one, attributes in pending.items() if (attributes is not None) is wanted]
-            if kept:
-                self._batches.append(kept)
-                self.keys = len(kept)
-                self.mixed = True
-
-    def take(self, limit: int) -> list[NLRI]:
-        """Up to `limit` keys from one list; empty when there is none."""
-        if not self._batches:
-            return []
-        batch = self._batches[0]
-        start, self._offset = self._offset, self._offset + limit
-        if self._offset >= len(batch):
-            self._batches.popleft()
-            self._offset = 0
-        taken = batch[start : start + limit] if start or limit < len(batch) else batch
-        self.keys -= len(taken)
-        return taken
-
-    def clear(self) -> None:
-        self._batches.clear()
-        self._offset = 0
-        self.keys = 0
-        self.mixed = False
-        self.only = None

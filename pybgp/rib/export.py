@@ -7,6 +7,8 @@ comes last whatever policy did (AS_PATH, reflection attributes, what does not le
 
 from __future__ import annotations
 
+from copy import copy
+
 from pybgp.family import Family
 from pybgp.messages.attributes.as_path import AS_PATH
 from pybgp.messages.attributes.cluster_list import CLUSTER_LIST
@@ -31,7 +33,7 @@ from pybgp.rib.filter import EXPORT_RULES, Filter, Judgement, Reason
 from pybgp.rib.roles import marked_on_leaving, must_not_go
 from pybgp.rib.route import Path, Source, address_text
 
-CACHE_LIMIT = 1 << 13
+CACHE_LIMIT = 1 << 14
 NON_TRANSITIVE = 0x40  # in the first octet of an extended community (RFC 4360 section 2)
 AFI_IPV4, AFI_IPV6 = 1, 2
 
@@ -48,7 +50,8 @@ class Export:
     MULTI_EXIT_DISC as they came, as well. With `graceful_shutdown` all that is told says that we are about to go
     (RFC 8326). Only with `long_lived`, which says that the peer knows of it, it is told what is stale for long
     (RFC 9494 section 4.3); with `long_lived_partial` an internal peer that does not know of it is told so as well, as
-    what nobody prefers and what stays in the AS (4.6).
+    what nobody prefers and what stays in the AS (4.6). With `own_only` it is told our own routes alone: the others are
+    held back after a restart of ours (RFC 4724 section 4.1).
     Answers are remembered a path; `forget()` when an argument has changed.
     """
 
@@ -68,6 +71,7 @@ class Export:
         graceful_shutdown: bool = False,
         long_lived: bool = False,
         long_lived_partial: bool = False,
+        own_only: bool = False,
     ) -> None:
         self.target = target
         self.family = family
@@ -82,10 +86,18 @@ class Export:
         self.graceful_shutdown = graceful_shutdown
         self.long_lived = long_lived
         self.long_lived_partial = long_lived_partial and target.internal
+        self.own_only = own_only
         self._codec = codec_of(family)
         self._answers: dict[Path, Judgement] = {}
         self._finished: dict[tuple[Path, PathAttributes], Judgement] = {}
         self._pool: dict[PathAttributes, PathAttributes] = {}
+
+    def copy(self, policy: Filter | None = None) -> Export:
+        """The same without the remembered answers, or with another policy."""
+        copied = copy(self)
+        copied.policy = policy or self.policy
+        copied._answers, copied._finished, copied._pool = {}, {}, {}
+        return copied
 
     def forget(self) -> None:
         """Drop the remembered answers."""
@@ -111,13 +123,33 @@ class Export:
             raise ValueError("the export policy looks at prefixes: ask with the prefix")
         return self._parts(path, [nlri])[0][0]
 
+    def answer(self, path: Path) -> PathAttributes | None:
+        """`attributes_for`, of a policy that is asked once a path."""
+        if path.source is self.target:
+            return None  # split horizon: half of all questions where there are two peers
+        answer = self._answers.get(path) or self._one(path)
+        return None if isinstance(answer, str) else answer
+
+    def tells(self, path: Path) -> bool:
+        """Whether the peer is told of a path, of a policy that is asked once a path: without working out how it looks,
+        where that is not known any more."""
+        if path.source is self.target:
+            return False
+        answer = self._answers.get(path)
+        if answer is None and self.policy.constant:
+            answer = self._before(path)
+            if not isinstance(answer, str):
+                answer = self.policy.judge(self.family, answer, path.source)
+            if not isinstance(answer, str) and self._codec.has_next_hop:
+                answer = self._next_hop_fault(answer.next_hop) or answer
+        return not isinstance(answer if answer is not None else self._one(path), str)
+
     def each(self, path: Path, nlri: list[NLRI]) -> list[tuple[PathAttributes | None, list[NLRI]]]:
         """What the peer is told of a path for each of the prefixes, grouped."""
-        if path.source is self.target:
-            return [(None, nlri)]  # split horizon: half of all questions where there are two peers
         if self.policy.per_path:
-            answer = self._answers.get(path) or self._one(path)
-            return [(None if isinstance(answer, str) else answer, nlri)]
+            return [(self.answer(path), nlri)]
+        if path.source is self.target:
+            return [(None, nlri)]
         return [(None if isinstance(answer, str) else answer, part) for answer, part in self._parts(path, nlri)]
 
     # inside -----------------------------------------------------------------------------------
@@ -191,6 +223,8 @@ class Export:
         if source is target:
             return _why("split-horizon", "learned from this peer")
         if not source.local:
+            if self.own_only:
+                return HELD_BACK
             if b"\xff\xff\xff" in attributes.block:  # all three communities begin so
                 communities = attributes.communities
                 if NO_ADVERTISE in communities:
@@ -258,6 +292,11 @@ class Export:
         if next_hop[:16] == self.target.address:
             return "the next hop is the peer's own address"  # 5.1.3
         return None
+
+
+HELD_BACK = Reason(
+    "held back until the peers have sent their routes after our restart (RFC 4724)", check="restart", rule="restart"
+)
 
 
 def _going(attributes: PathAttributes, target: Source) -> PathAttributes:

@@ -53,10 +53,14 @@ class PolicyAnswer:
 
 class Filter(Protocol):
     """A policy made ready. With `per_path` the verdict does not depend on the prefix: `judge` is asked once a
-    path. Otherwise `judge_each` is asked, and its parts together are all the prefixes it was given."""
+    path. Otherwise `judge_each` is asked, and its parts together are all the prefixes it was given. `constant`: it says
+    the same of every route, now and ever, and changes nothing."""
 
     @property
     def per_path(self) -> bool: ...
+
+    @property
+    def constant(self) -> bool: ...
 
     def judge(self, family: Family, attributes: PathAttributes, source: Source) -> Judgement: ...
 

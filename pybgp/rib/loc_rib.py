@@ -18,13 +18,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import repeat
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from pybgp.family import Family
 from pybgp.prefix import NLRI
 from pybgp.rib.decision import PLAIN, DecisionRules, Step, best_first, multipath, rank, reason
 from pybgp.rib.lookup import covering
-from pybgp.rib.route import Delta, Entry, Path, Source, best_of, paths_of
+from pybgp.rib.route import Delta, Entry, Path, Removed, Source, best_of, paths_of
 
 CHUNK = 2048
 """Prefixes a slice: a few milliseconds of work."""
@@ -88,16 +88,14 @@ class LocRib:
 
     def withdraw(self, nlri: list[NLRI], source: Source, path_id: int = 0, *, together: bool = False) -> list[Delta]:
         """Take the path of a source out; prefixes where it has none are passed over. With `together` prefixes that are
-        left with nothing may share a Delta whose `old` is None, whatever they had: for who looks at `new` alone."""
+        left with nothing may share a Delta, with what they had in its `removed`: not for who looks at `old`."""
+        if together and len(nlri) > 1:
+            removed = self._take_out(nlri, source, path_id)
+            if removed is not None:
+                if self.watch is not None:
+                    self.watch(nlri, None)
+                return [Delta(self.family, nlri, None, None, removed)]
         keys = nlri if len(set(nlri)) == len(nlri) else list(dict.fromkeys(nlri))
-        if together and len(keys) > 1 and self._only(keys, source, path_id):
-            deque(map(self._table.pop, keys), maxlen=0)
-            if not self._table:
-                self._table.clear()
-            _add(self._counts, source, -len(keys))
-            if self.watch is not None:
-                self.watch(keys, None)
-            return [Delta(self.family, keys, None, None)]
         deltas: list[Delta] = []
         for old, group in self._by_entry(keys):
             kept = [path for path in paths_of(old) if path.source is not source or path.path_id != path_id]
@@ -266,13 +264,24 @@ class LocRib:
                 group[1].append(key)
         return groups.values()
 
-    def _only(self, keys: list[NLRI], source: Source, path_id: int) -> bool:
-        """Whether each of these has a path of this source, usable, and no other."""
-        entries = set(map(self._table.get, keys))
-        return all(
-            isinstance(entry, Path) and entry.source is source and entry.path_id == path_id and entry.rejected is None
-            for entry in entries
-        )
+    def _take_out(self, nlri: list[NLRI], source: Source, path_id: int) -> Removed | None:
+        """Take these out of the table, where each has a path of this source, usable, and no other. Otherwise, or where
+        one is there twice, all stays as it is: None."""
+        table = self._table
+        if not isinstance(table.get(nlri[0]), Path):  # as it is where every prefix has several paths
+            return None
+        entries = list(map(table.pop, nlri, repeat(None)))
+        kinds = frozenset(entries)
+        for entry in kinds:
+            if not isinstance(entry, Path) or (
+                entry.source is not source or entry.path_id != path_id or entry.rejected is not None
+            ):
+                table.update((key, held) for key, held in zip(nlri, entries, strict=True) if held is not None)
+                return None
+        if not table:
+            table.clear()  # gives back the room that the keys had
+        _add(self._counts, source, -len(nlri))
+        return Removed(cast("frozenset[Path]", kinds), cast("list[Path]", entries))
 
     def _slices(self, chunk: int) -> Iterator[list[NLRI]]:
         """The keys as they are now. Taking them all (10 ms for a million) is what makes any change

@@ -122,14 +122,23 @@ Entry = Path | tuple[Path, ...]
 """What the table holds for a prefix: a Path alone, or two and more, best first, ineligible ones last."""
 
 
+class Removed(NamedTuple):
+    """What was selected before, where that is not the same for all prefixes of a Delta."""
+
+    paths: frozenset[Path]
+    each: list[Path]  # beside the prefixes
+
+
 class Delta(NamedTuple):
     """Prefixes whose selection changed in the same way. `old` and `new` are what was and is selected (the
-    best path, or a tuple of the multipath set, best first); None is nothing. The list is shared: only read it."""
+    best path, or a tuple of the multipath set, best first); None is nothing. The list is shared: only read it.
+    Prefixes that are left with nothing may share a Delta with `removed`, and `old` is None (`LocRib.withdraw`)."""
 
     family: Family
     nlri: list[NLRI]
     old: Entry | None
     new: Entry | None
+    removed: Removed | None = None
 
 
 def paths_of(entry: Entry | None) -> tuple[Path, ...]:

@@ -4,6 +4,7 @@ import pytest
 
 from pybgp.family import IPV4_UNICAST, IPV6_UNICAST
 from pybgp.rib import Delta, LocRib, Path, Step
+from pybgp.rib.route import Removed
 from tests.rib.make import attributes, nlri, own, path, peer
 
 A, B, C = (nlri(f"10.0.{number}.0/24") for number in range(3))
@@ -257,9 +258,12 @@ def test_prefixes_that_are_left_with_nothing_share_a_delta() -> None:
     rib = LocRib(IPV4_UNICAST)
     one, two = peer(1), peer(2)
     keys = [nlri(f"10.{number}.0.0/16") for number in range(4)]
-    for number, key in enumerate(keys):
-        rib.announce([key], path(one, number + 1))
-    assert rib.withdraw(keys[:2], one, together=True) == [Delta(IPV4_UNICAST, keys[:2], None, None)]
+    held = [path(one, number + 1) for number in range(len(keys))]
+    for key, its in zip(keys, held, strict=True):
+        rib.announce([key], its)
+    assert rib.withdraw(keys[:2], one, together=True) == [
+        Delta(IPV4_UNICAST, keys[:2], None, None, Removed(frozenset(held[:2]), held[:2]))
+    ]
     assert (len(rib), rib.count(one), rib.accepted(one)) == (2, 2, 2)
     rib.announce([keys[3]], path(two, 9))
     deltas = rib.withdraw([*keys[2:], keys[0]], one, together=True)
