@@ -132,9 +132,10 @@ class AdjRibOut:
 
     def _work_out(self) -> None:
         """What the peer holds need not be kept any longer, where nothing stands against it."""
-        free = not (self.kept or self._pending or self.held) and self.most is None and self.sent is not None
-        if free and self._table is not None and self.export.policy.constant:
-            self._count = len(self.sent or ())
+        if self.sent is None or self._table is None or not self.export.policy.constant:
+            return
+        if not (self.kept or self._pending or self.held):
+            self._count = len(self.sent)
             self.sent = None
 
     # what changes -------------------------------------------------------------------------------
@@ -200,7 +201,7 @@ class AdjRibOut:
         target = self._answer(path)
         if self._unsaid and not self._unsaid.isdisjoint(nlri):
             unsaid = set(nlri) & self._unsaid
-            self._unsaid -= unsaid
+            self._pass_over(nlri)
             self._change(list(unsaid), None, target)
             if removed is not None:
                 removed = Removed(removed.paths, list(compress(removed.each, (one not in unsaid for one in nlri))))
@@ -270,7 +271,6 @@ class AdjRibOut:
         attributes, up to `at_once` more are taken in one go."""
         out: Outgoing = []
         pending = self._pending
-        most = self.most if self.sent is not None else None
         gone: list[NLRI] = []
         while pending and len(gone) < limit:
             plain = not self._reach.keys and self._unreach.keys == len(pending)  # each queued once, and withdrawn
@@ -294,7 +294,7 @@ class AdjRibOut:
             self._let_go()
         while pending and limit:
             # Each queued once and wanted: then what came as one list has one slot still.
-            whole = most is None and not self._unreach.keys and self._reach.keys == len(pending)
+            whole = self.most is None and not self._unreach.keys and self._reach.keys == len(pending)
             whole = whole and not self._reach.mixed
             if whole and self._reach.only is not None and len(pending) <= at_once:
                 batch = list(pending)
@@ -360,16 +360,16 @@ class AdjRibOut:
         room = len(self.held) if self.most is None else max(0, self.most - self.advertised)
         for one in list(islice(self.held, room)):
             self._queue([one], (None, self.held.pop(one)))
+            self._unsaid.discard(one)
 
     def _hold_back(self, batch: list[NLRI]) -> list[NLRI]:
         """Those of a batch that there is room for; the others wait, and are not pending."""
         assert self.most is not None
-        assert self.sent is not None
-        room = self.most - len(self.sent)
+        room = self.most - self.advertised
         fits: list[NLRI] = []
         for one in batch:
-            attributes = self._pending.get(one, _ABSENT)[1]
-            if one in self.sent or attributes is None:
+            held, attributes = self._pending.get(one, _ABSENT)
+            if attributes is None or (held is not None if self.sent is None else one in self.sent):
                 fits.append(one)
             elif room > 0:
                 room -= 1
@@ -377,12 +377,14 @@ class AdjRibOut:
             else:
                 del self._pending[one]
                 self.held[one] = attributes
+                if self.sent is None:
+                    self._unsaid.add(one)
         return fits
 
     def _take_reach(self, batch: list[NLRI], groups: _Groups, *, whole: bool) -> int:
         """Move a batch from pending into the groups; returns how many were taken. `whole`: all of it has one slot."""
         pending = self._pending
-        if self.most is not None and self.sent is not None:
+        if self.most is not None:
             batch = self._hold_back(batch)
             if not batch:
                 return 0
