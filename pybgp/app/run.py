@@ -18,6 +18,7 @@ from pybgp.app.speaker_file import EVERYWHERE, SpeakerFile, difference, read
 from pybgp.app.where import socket_path
 from pybgp.control import ControlSocket
 from pybgp.errors import ConfigurationError
+from pybgp.pacing import gc_for_full_tables
 from pybgp.speaker import Speaker
 
 
@@ -42,7 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
         level=arguments.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
     )
     try:
-        asyncio.run(_serve(arguments.file, settings, arguments.socket or settings.socket))
+        with gc_for_full_tables():
+            asyncio.run(_serve(arguments.file, settings, arguments.socket or settings.socket))
     except (ConfigurationError, OSError) as error:
         print(f"{arguments.file}: {error}", file=sys.stderr)
         return 1
