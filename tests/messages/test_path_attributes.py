@@ -137,6 +137,25 @@ def test_building_with_what_is_wrong(arguments: dict[str, Any], words: str) -> N
         PathAttributes.build(**arguments)
 
 
+_UINT = st.integers(-1, 1 << 32) | st.sampled_from([0, True, 1.0, "1"])
+
+
+@given(
+    st.sampled_from([AS_PATH, COMMUNITIES]),
+    st.one_of(st.lists(_UINT, max_size=70), st.frozensets(_UINT), st.tuples(_UINT, _UINT)),
+)
+def test_everyday_values_are_built_as_all_others(row: Attribute[Any], value: object) -> None:
+    """The quick way makes the octets of the exact one, and takes nothing that it refuses."""
+    try:
+        made = row.from_json(frozenset(value) if row is COMMUNITIES else value)  # type: ignore[arg-type]
+        exact = PathAttributes.build().with_(row, made) if made else PathAttributes.build()
+    except ValueError:
+        with pytest.raises(ValueError, match=row.name):
+            PathAttributes.build(**{row.name: value})
+    else:
+        assert PathAttributes.build(**{row.name: value}) == exact
+
+
 def test_none_leaves_an_attribute_out() -> None:
     assert PathAttributes.build(med=None, communities=[]) == PathAttributes.build()
 

@@ -246,6 +246,31 @@ def _encode(value: AsPath, context: CodecContext) -> bytes:
     return encode_segments(value, 4 if context.four_octet_as else 2)
 
 
+def _plain(value: object) -> bytes:
+    """Of one AS_SEQUENCE, as an AsPath or as integers."""
+    asns: tuple[int, ...] | list[int]
+    if isinstance(value, AsPath):
+        if len(value.segments) != 1:
+            return b""
+        kind, asns = value.segments[0]
+        if kind != _SEQUENCE:
+            return b""
+    elif isinstance(value, list | tuple) and set(map(type, value)) == {int}:
+        asns = value
+    else:
+        return b""
+    count = len(asns)
+    if count >= len(_SEQUENCES) or 0 in asns:
+        return b""
+    try:
+        return _SEQUENCES[count](WELL_KNOWN, 2, 2 + 4 * count, _SEQUENCE, count, *asns)
+    except struct.error:
+        return b""
+
+
+_SEQUENCES = [struct.Struct(f">5B{count}I").pack for count in range(64)]  # by the number of AS numbers
+
+
 def as_path_to_json(value: AsPath) -> object:
     return [{"type": _JSON_NAMES[kind], "asns": list(asns)} for kind, asns in value.segments]
 
@@ -269,4 +294,5 @@ AS_PATH = Attribute(
     check=_check,
     error=MalformedASPath,
     pattern=_everyday_pattern(),
+    plain=_plain,
 )

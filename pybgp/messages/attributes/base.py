@@ -122,6 +122,7 @@ class Attribute(Generic[T]):
     error       the RFC 4271 error for a bad value
     pattern     regular expression of values (with the length octet before them where `length` is None) that are
                 valid without a closer look; needed beside a `check` of its own to be on the quick way (`quick.py`)
+    plain       the whole attribute of an everyday value in one step; no octets where it takes a closer look
     section     of the RFC that says what a malformed one means
     from_external    False: discarded when an external peer sent it (RFC 7606 7.5, 7.9, 7.10)
     from_new_speaker False: discarded on a session with 4-octet AS numbers (RFC 6793 4.1)
@@ -140,6 +141,7 @@ class Attribute(Generic[T]):
     malformed: Outcome = Outcome.TREAT_AS_WITHDRAW
     error: type[ProtocolError] = OptionalAttributeError
     pattern: bytes | None = None
+    plain: Callable[[object], bytes] | None = None
     section: str = "RFC 4271 6.3"
     from_external: bool = True
     from_new_speaker: bool = True

@@ -70,6 +70,23 @@ def _from_json(value: object) -> Collection[int]:
     return tuple(map(parse_community, value))
 
 
+def _plain(value: object) -> bytes:
+    """Of integers, in the order that sets of them have."""
+    if not isinstance(value, list | tuple | set | frozenset) or set(map(type, value)) != {int}:
+        return b""
+    ordered = sorted(set(value))
+    count = len(ordered)
+    if count >= len(_SETS):
+        return b""
+    try:
+        return _SETS[count](OPTIONAL_TRANSITIVE, 8, 4 * count, *ordered)
+    except struct.error:
+        return b""
+
+
+_SETS = [struct.Struct(f">3B{count}I").pack for count in range(64)]  # by the number of communities
+
+
 COMMUNITIES: Attribute[Collection[int]] = Attribute(
     code=8,
     section="RFC 7606 7.8",
@@ -81,4 +98,5 @@ COMMUNITIES: Attribute[Collection[int]] = Attribute(
     from_json=_from_json,
     multiple=4,
     check=accept_any,
+    plain=_plain,
 )

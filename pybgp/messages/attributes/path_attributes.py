@@ -130,16 +130,16 @@ class PathAttributes:
         """
         values: dict[int, bytes] = {}
         for name, value in {"origin": origin, "as_path": as_path, **attributes}.items():
-            row = ROW_NAMED.get(name)
-            if row is None or row.code in NOT_IN_BLOCK:
-                known = ", ".join(sorted(row.name for row in ROW_OF.values() if row.code not in NOT_IN_BLOCK))
+            row = _SETTABLE.get(name)
+            if row is None:
+                known = ", ".join(sorted(_SETTABLE))
                 raise ValueError(f"there is no path attribute {name!r} to set; known: {known}, next_hop")
             if value is None:
                 continue
             try:
                 if type(value) in _PLAIN:
                     tlv = _plain_tlv(row.code, value)
-                else:
+                elif row.plain is None or not (tlv := row.plain(value)):
                     value = row.from_json(value)
                     if name.endswith("communities"):
                         value = frozenset(value)
@@ -407,6 +407,7 @@ class PathAttributes:
         return f"PathAttributes({', '.join(words)})"
 
 
+_SETTABLE = {name: row for name, row in ROW_NAMED.items() if row.code not in NOT_IN_BLOCK}
 _EMPTY_PATH = AsPath()
 _PLAIN = (int, str, Origin)
 
