@@ -7,7 +7,7 @@ resolver      where a BGP next hop really is   surroundings  links, addresses, r
 contest       routes that somebody else takes  problem       why a route is not in, in words
 reader        a full look at the tables        writer        batches out, refusals back
 socket        the three kinds of sockets       packer        messages that change routes, by pyroute2
-netlink       messages of the kernel, parsed
+netlink       messages of the kernel, parsed   rtmsg         the one part of pyroute2 that is used
 route, work, words, snapshot, timers           small values and their spelling
 """
 

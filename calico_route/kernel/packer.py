@@ -1,7 +1,7 @@
 """Route messages for the kernel: pyroute2 encodes one a next-hop set, the destinations are joined into it.
 
-pyroute2 takes about half a millisecond a message, and most of a tenth of a second to import: so it is asked once
-for each template, and imported in the writer's thread after the start (`RoutePacker.warm`), not before it.
+pyroute2 takes about half a millisecond a message: so it is asked once for each template, and imported in the
+writer's thread after the start (`RoutePacker.warm`), not before it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 from .netlink import DELETE, HEADER, RTM_DELROUTE, RTNH_F_ONLINK, SCOPE_LINK, SCOPE_UNIVERSE
 from .route import ADDRESS_BYTES, ADDRESS_FAMILY, IPV4, IPV6, NextHop, RouteSpec, RouteType
+from .rtmsg import route_message
 
 _BEFORE_ADDRESS = HEADER.size + 12 + 4  # nlmsghdr, rtmsg, and the header of RTA_DST, which comes first
 SCOPE_NOWHERE = 255
@@ -74,8 +75,6 @@ class RoutePacker:
         self, kind: int, flags: int, afi: int, length: int, spec: RouteSpec, exact: bool
     ) -> tuple[bytes, bytes]:
         """What stands before and after the destination's address."""
-        from pyroute2.netlink.rtnl.rtmsg import rtmsg
-
         any_route = kind == RTM_DELROUTE and not exact
         attributes: list[tuple[str, Any]] = [("RTA_DST", "0.0.0.0" if afi == IPV4 else "::")]
         if self.table > 255:
@@ -87,7 +86,7 @@ class RoutePacker:
             attributes += [*_gateway(afi, hops[0]), ("RTA_OIF", hops[0].ifindex)]
         elif hops:
             attributes.append(("RTA_MULTIPATH", [_next_hop(afi, hop) for hop in hops]))
-        message = rtmsg()
+        message = route_message()()
         message["header"]["type"], message["header"]["flags"] = kind, flags
         message.update(
             {
