@@ -7,7 +7,7 @@ import pickle
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pybgp.messages.attributes import ATTRIBUTES
@@ -140,6 +140,10 @@ def test_building_with_what_is_wrong(arguments: dict[str, Any], words: str) -> N
 _UINT = st.integers(-1, 1 << 32) | st.sampled_from([0, True, 1.0, "1"])
 
 
+@example(AS_PATH, [1 << 32])
+@example(AS_PATH, list(range(1, 71)))
+@example(COMMUNITIES, [1 << 32])
+@example(COMMUNITIES, list(range(70)))
 @given(
     st.sampled_from([AS_PATH, COMMUNITIES]),
     st.one_of(st.lists(_UINT, max_size=70), st.frozensets(_UINT), st.tuples(_UINT, _UINT)),
