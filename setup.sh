@@ -67,6 +67,13 @@ if [ -n "$missing" ]; then
         echo "Missing:$missing; what needs it will be left out and named. Get it: sudo apt-get install $packages" >&2
     fi
 fi
+# BIRD 1.6 is what Calico's is made of; its package cannot be installed beside that of BIRD 2, so that it is only unpacked.
+if [ "$want" = test ] && [ ! -x .bench/bird1/usr/sbin/bird ]; then
+    mkdir -p .bench
+    if ! (cd .bench && apt-get -qq download bird && dpkg -x bird_1*.deb bird1 && rm -f bird_1*.deb) >"$log" 2>&1; then
+        echo "BIRD 1.6 could not be fetched (apt-get download bird); tests with it will be left out and named" >&2
+    fi
+fi
 stamp=$venv/.installed-$extra
 if [ ! -e "$stamp" ] || [ pyproject.toml -nt "$stamp" ]; then
     echo "Setting up $venv (once)"

@@ -1,7 +1,7 @@
-"""`python -m calico_route`: reads the flags, then runs the agent, or asks a running one for its status.
+"""`python -m calico_route`: reads the flags, then runs the agent, or asks a running one for its status or to drain.
 
-Exit codes: 0 left in good order (or the status was printed), 1 could not go on (or no agent answers),
-2 wrong flags or environment.
+Exit codes: 0 left in good order (or the status was printed, or it is safe to stop), 1 could not go on (or no agent
+answers), 2 wrong flags or environment.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from . import status  # no event loop, no BGP: it is to be fast
 
         return status.main(arguments[1:], os.environ, sys.stdout, sys.stderr)
+    if arguments[:1] == ["drain"]:
+        from . import drain_command
+
+        return drain_command.main(arguments[1:], os.environ, sys.stdout, sys.stderr)
     if "--version" in arguments:
         from pybgp import __version__
 

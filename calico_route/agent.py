@@ -23,7 +23,9 @@ from .believed import Believed
 from .cache import Kept, SnapshotFile
 from .datastore import Datastore, DatastoreError, DatastoreStatus, Snapshot, Update
 from .desired import Desired, Wishes
+from .diagnosis import md5_counters
 from .discovery import Found
+from .drain import Drain
 from .grace import Grace
 from .handover import Handover
 from .identity import Identity
@@ -101,7 +103,8 @@ class Agent:
         self._tally = Tally()
         self.believed: Believed | None = None
         self.wanted: Desired | None = None
-        self.started = time.time()
+        self.started = self.changed = time.time()  # since 1970; `changed`: what the datastore says was taken over
+        self.md5_before = md5_counters()
         self.problems: dict[ResourceKey, tuple[Problem, ...]] = {}
         self._snapshots = snapshots
         self._seen: View | None = None
@@ -111,6 +114,8 @@ class Agent:
         self._glance: asyncio.TimerHandle | None = None
         self._retry_at: float | None = None
         self._look_again_at: float | None = None  # a handover is under way
+        self.draining: Drain | None = None
+        self._withdraw_at: float | None = None  # a drain has not come to that yet
         self._dirty = asyncio.Event()
         self._wishes_dirty = True  # not only a peer has moved
         self._links_changed = True
@@ -138,6 +143,17 @@ class Agent:
     def _look_at_peers(self) -> None:
         self._glance = None
         self._dirty.set()
+
+    def drain(self, seconds: float | None) -> None:
+        """Say to all neighbours that this node is about to go, and withdraw its routes after so many seconds; None:
+        it stays after all."""
+        now = self._now()
+        self.draining = None if seconds is None else Drain(now, now + seconds)
+        if seconds is None:
+            log.info("drain: ended, everything is announced as before")
+        else:
+            log.info("drain: neighbours are told that this node is about to go, routes are withdrawn in %g s", seconds)
+        self.mark()
 
     def stop(self) -> None:
         """Leave in good order."""
@@ -262,6 +278,7 @@ class Agent:
             self.believed.next_deadline(self._seen),
             self.grace.next_deadline(self.mesh.progress(), now),
             self._look_again_at,
+            self._withdraw_at,
         )
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
@@ -271,6 +288,7 @@ class Agent:
         deadline = self.believed.next_deadline(self._seen)
         done = True
         handing_over = self._look_again_at is not None and now >= self._look_again_at
+        handing_over |= self._withdraw_at is not None and now >= self._withdraw_at
         if self._wishes_dirty or handing_over or (deadline is not None and now >= deadline):
             self._wishes_dirty = False
             done = await self._reconcile(now)
@@ -287,6 +305,7 @@ class Agent:
         if view is None:
             return True
         if view is not before:
+            self.changed = time.time()
             self._changed.set()
         self.ourselves.look(view, anew=self._links_changed)
         self._links_changed = False
@@ -299,6 +318,10 @@ class Agent:
             present=self._present,
             kernel_workloads=self._kernel_workloads(),
         )
+        self._withdraw_at = None
+        if self.draining is not None:
+            wanted = self.draining.applied(wanted, now)
+            self._withdraw_at = self.draining.next_deadline(now)
         self._tell(wanted)
         self.wanted = wanted
         if self.mesh.speaker is None and self.believed.settled:

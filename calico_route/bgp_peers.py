@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from .model import BgpPeer, Kind, Node
+from .model import BgpFilter, BgpPeer, FilterRule, Invalid, Kind, Node
 from .selector import parse_selector
 from .sessions import Local, MeshPeer, Options
+from .telling import ExportRules, NamedRules
 from .view import View
 
 
@@ -66,8 +67,6 @@ class _Sessions:
             for peer in ordered:
                 try:
                     sessions = list(direction(peer))
-                    if sessions:
-                        self._check(peer)
                 except _UnservedError as error:
                     text = f"BGPPeer {peer.name}: {error}; no session for it"
                     if text not in self._problems:
@@ -135,7 +134,8 @@ class _Sessions:
         if peer_as is None:
             raise _UnservedError(f"peerIP {address} has no asNumber")
         made = self._session(peer, address, node, peer_as)
-        yield made if peer.peer_ip is None or peer.peer_ip.port is None else replace(made, port=peer.peer_ip.port)
+        port = None if peer.peer_ip is None else peer.peer_ip.port
+        yield made if port is None else replace(made, port=port, port_given=True)
 
     def _session(self, peer: BgpPeer, address: str, node: Node | None, peer_as: int) -> MeshPeer:
         own_address = self._local.address_for(address)
@@ -145,8 +145,9 @@ class _Sessions:
         mode = peer.next_hop_mode or ("Keep" if peer.keep_original_next_hop and not internal else "Auto")
         hold_time = self._options.hold_time
         restart_time = 120.0 if peer.max_restart_time is None else peer.max_restart_time
-        # The password of the file is that of all sessions between nodes; a router has one only where its BGPPeer says.
-        with_password = node is not None or peer.password is not None
+        filters = self._filters(peer)
+        ipv6 = ":" in address
+        exports = _named(filters, [one.export_v6 if ipv6 else one.export_v4 for one in filters])
         # RFC 4456: whoever is in the same cluster is another reflector of it; all other internal ones are clients.
         other = None if node is None else node.cluster_id
         reflect = internal and self._own.cluster_id is not None and other != self._own.cluster_id
@@ -162,27 +163,54 @@ class _Sessions:
             restart_time=min(4095, max(0, round(restart_time))),
             hold_time=hold_time,
             keepalive_time=_keepalive(peer.keepalive_time, hold_time),
-            password=self._options.password if with_password else None,
+            password=self._password(peer, node),
             ttl_security=peer.ttl_security or (None if node is None else self._options.ttl_security),
             client=reflect,
             cluster_id=self._cluster_id if internal else None,
             next_hop_self=True if mode == "Self" else None,
             next_hop_unchanged=mode == "Keep" and not internal,
             allow_own_as=min(peer.allowed_local_as or 0, 255),
+            export=ExportRules(filters=exports) if exports else None,
+            imports=_named(filters, [one.import_v6 if ipv6 else one.import_v4 for one in filters]),
+            reachable_by=self._gateway(peer, address),
             origin=peer.name,
+            scope="Node" if _for_some(peer) else "Global",
         )
 
-    def _check(self, peer: BgpPeer) -> None:
-        """Raise _UnservedError for what would be wrong without something that is not served."""
-        there = [name for name in peer.filters if self._view.get(Kind.BGP_FILTER, name) is not None]
-        if there:
-            raise _UnservedError(f"BGPFilters ({', '.join(there)}) are not served")
-        if peer.reachable_by is not None:
-            raise _UnservedError(f"routes to neighbours (reachableBy {peer.reachable_by}) are not served")
-        if peer.password is not None and self._options.password is None:
+    def _filters(self, peer: BgpPeer) -> list[BgpFilter]:
+        """Those that it names and that there are. Without one that could never be read it might say too much."""
+        found = []
+        for name in peer.filters:
+            there = self._view.get(Kind.BGP_FILTER, name)
+            if isinstance(there, Invalid):
+                raise _UnservedError(f"BGPFilter {name} cannot be read")
+            if isinstance(there, BgpFilter):
+                found.append(there)
+        return found
+
+    def _gateway(self, peer: BgpPeer, address: str) -> str | None:
+        if peer.reachable_by is None or peer.peer_ip is None:
+            return None
+        if (":" in peer.reachable_by) != (":" in address):
+            raise _UnservedError(f"reachableBy {peer.reachable_by} is of another IP version than peerIP {address}")
+        return peer.reachable_by
+
+    def _password(self, peer: BgpPeer, node: Node | None) -> str | None:
+        """That of a file is for all sessions between nodes; a router has one only where its BGPPeer says so."""
+        if peer.password is None:
+            return None if node is None else self._options.password
+        password = self._options.secrets.get(peer.password, self._options.password)
+        if password is None:
             raise _UnservedError(
-                "its password is in a Kubernetes secret, which is out of reach here: give --mesh-password-file"
+                f"its password is in the secret {peer.password.name}, which etcd does not hold: give --secrets-dir "
+                f"with a file {peer.password.name}/{peer.password.key}"
             )
+        return password
+
+
+def _named(filters: list[BgpFilter], parts: list[tuple[FilterRule, ...]]) -> tuple[NamedRules, ...]:
+    """Those that have rules for this direction."""
+    return tuple(NamedRules(one.name, some) for one, some in zip(filters, parts, strict=True) if some)
 
 
 def _for_some(peer: BgpPeer) -> bool:

@@ -53,12 +53,22 @@ class Settings:
     hold_time: int = 90
     auto_reflectors: str = ""
     mesh_password_file: Path | None = None
+    secrets_dir: Path | None = None
+    announce: str = "workloads"
+    pod_cidrs: bool = False
+    compat: str = "auto"
     ttl_security: int | None = None
     stale_route_time: float = 30.0
     mass_deletion_hold: float = 300.0
     flush_on_exit: bool = False
+    contested: str = "yield"
     state_dir: Path = STATE_DIRECTORY
     socket: Path
+    metrics: tuple[str, int] | None = None
+    metrics_per_peer: bool = False
+    bird_socket: Path | None = None
+    bird6_socket: Path | None = None
+    print_bird_config: int | None = None
     log_level: str = "info"
     log_format: str = "text"
     origins: Mapping[str, str] = field(default_factory=dict)
@@ -107,12 +117,22 @@ class _Reader:
             hold_time=self._hold_time(),
             auto_reflectors=self._auto_reflectors(),
             mesh_password_file=self._file("--mesh-password-file", flags.mesh_password_file, LONGEST_MESH_PASSWORD),
+            secrets_dir=self._directory("--secrets-dir", flags.secrets_dir),
+            announce=flags.announce,
+            pod_cidrs=self.environ.get("USE_POD_CIDR", "").strip().lower() in ("true", "1", "yes"),
+            compat=flags.compat,
             ttl_security=self._optional("--ttl-security", flags.ttl_security, 1, 255),
             stale_route_time=self._seconds("--stale-route-time", flags.stale_route_time),
             mass_deletion_hold=self._seconds("--mass-deletion-hold", flags.mass_deletion_hold),
             flush_on_exit=flags.flush_on_exit,
+            contested=flags.contested,
+            print_bird_config=int(flags.print_bird_config) if flags.print_bird_config else None,
             state_dir=Path(flags.state_dir),
             socket=socket_path(flags.socket, name),
+            metrics=self._metrics(),
+            metrics_per_peer=flags.metrics_per_peer,
+            bird_socket=Path(flags.bird_socket) if flags.bird_socket else None,
+            bird6_socket=Path(flags.bird6_socket) if flags.bird6_socket else None,
             log_level=flags.log_level,
             log_format=flags.log_format,
             origins=self.origins,
@@ -237,6 +257,22 @@ class _Reader:
         if text is None:
             return None
         return self._checked(lambda: (read_password(Path(text), longest), Path(text))[1], f"{flag} {text!r}")
+
+    def _metrics(self) -> tuple[str, int] | None:
+        from .fields import peer_address
+
+        text = self.flags.metrics
+        if text == "none":
+            return None
+        found = self._checked(lambda: peer_address(text), f"--metrics {text!r}")
+        if found is not None and found.port is None:
+            self.mistakes.append(f"--metrics {text!r}: write ADDRESS:PORT, as in 127.0.0.1:9908 or [::1]:9908")
+        return None if found is None or found.port is None else (found.address, found.port)
+
+    def _directory(self, flag: str, text: str | None) -> Path | None:
+        if text is None:
+            return None
+        return self._checked(lambda: (list(Path(text).iterdir()), Path(text))[1], f"{flag} {text!r}")
 
     def _checked(self, make: Callable[[], _T], what: str, why: str = "") -> _T | None:
         try:

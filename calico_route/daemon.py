@@ -9,11 +9,11 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import NoReturn
 
-from pybgp import ControlSocket, __version__, gc_for_full_tables
+from pybgp import ControlSocket, LocalSocket, __version__, gc_for_full_tables
 
 from . import log as logs
 from .agent import Agent, AgentOptions
@@ -28,14 +28,21 @@ from .fields import host_address
 from .flags import UsageError
 from .identity import Identity
 from .kernel import Kernel, KernelError
-from .model import HostAddress
+from .metrics import MetricsServer
+from .model import HostAddress, SecretReference
+from .notify import Notifier
+from .privileges import drop_privileges
 from .report import answer
+from .secrets import read_secrets, state_of
 from .sessions import Options
 
 log = logging.getLogger(__name__)
 
 LEAVE_WITHIN = 4.5
 """Seconds from the signal to the end of the process, whatever hangs."""
+
+SECRETS_EVERY = 10.0
+"""Seconds between two looks at whether the files of secrets have changed."""
 
 SWITCH = 0.0001
 """Seconds after which the thread that writes routes has its turn. It needs little of the interpreter: at Python's 5 ms
@@ -46,12 +53,15 @@ def run(settings: Settings, environ: Mapping[str, str]) -> int:
     """Run an agent until a signal ends it. Returns the exit code; UsageError for settings that cannot work."""
     logs.configure(settings.log_level, settings.log_format)
     etcd = _etcd_settings(settings, environ) if settings.etcd else None
+    drop_privileges()
     sys.setswitchinterval(SWITCH)
+    if settings.print_bird_config is not None:
+        return asyncio.run(_print_bird_config(settings, etcd, settings.print_bird_config))
     with gc_for_full_tables():
-        return asyncio.run(_main(settings, etcd))
+        return asyncio.run(_main(settings, etcd, Notifier(environ)))
 
 
-async def _main(settings: Settings, etcd: EtcdSettings | None) -> int:
+async def _main(settings: Settings, etcd: EtcdSettings | None, notifier: Notifier) -> int:
     log.info("calico_route %s, node %s (from %s)", __version__, settings.node_name, settings.origins["node name"])
     for what in ("ip", "ip6", "asn"):
         if what in settings.origins:
@@ -67,24 +77,80 @@ async def _main(settings: Settings, etcd: EtcdSettings | None) -> int:
             interface_prefix=settings.interface_prefix,
         ),
         datastore=_datastore(settings, etcd),
-        kernel=Kernel(workload_interfaces=settings.interface_prefix),
+        kernel=Kernel(workload_interfaces=settings.interface_prefix, insist=settings.contested == "insist"),
         snapshots=SnapshotFile(settings.state_dir, settings.node_name),
-        find=partial(_find, [] if etcd is None else [endpoint.host for endpoint in etcd.endpoints]),
+        find=_finder(etcd),
     )
+    metrics = await _metrics(agent, settings)
     _listen_to_signals(agent, settings)
-    control = ControlSocket(settings.socket, partial(answer, agent), what="agent")
-    try:
-        await control.open()
-    except OSError as error:
-        log.warning("no status on %s: %s; give --socket", settings.socket, error.strerror or error)
+    beside = [
+        asyncio.create_task(_watch_secrets(agent, settings), name="secrets"),
+        asyncio.create_task(notifier.follow(partial(_works, agent), partial(_in_a_line, agent)), name="systemd"),
+    ]
+    sockets = [
+        await _opened(ControlSocket(settings.socket, partial(answer, agent), what="agent"), "status", "--socket"),
+        *[await _opened(one, "answers for BIRD's clients", flag) for one, flag in _bird_sockets(agent, settings)],
+    ]
     try:
         await agent.run()
     except KernelError as error:
         log.error("%s", error)
         return 1
     finally:
-        await control.close()
+        notifier.tell(STOPPING="1")
+        for task in beside:
+            task.cancel()
+        for one in sockets:
+            await one.close()
+        if metrics is not None:
+            await metrics.close()
     return 0
+
+
+def _works(agent: Agent) -> bool:
+    """Whether it does what it is there for: BGP runs, or the datastore says that this node takes no part in it."""
+    return agent.mesh.speaker is not None or (agent.wanted is not None and agent.wanted.local is None)
+
+
+def _in_a_line(agent: Agent) -> str:
+    if agent.wanted is None:
+        return f"waiting for the datastore: {agent.datastore.status.reason}"
+    wanted, complete = agent.wanted.peers, agent.mesh.complete()
+    learned = sum(agent.mesh.learned.values())
+    return (
+        f"{len(complete & wanted.keys())} of {len(wanted)} sessions converged, "
+        f"{learned} routes learned, {len(agent.wanted.announcements)} announced"
+    )
+
+
+async def _metrics(agent: Agent, settings: Settings) -> MetricsServer | None:
+    if settings.metrics is None:
+        return None
+    address, port = settings.metrics
+    server = MetricsServer(agent, address, port, per_peer=settings.metrics_per_peer)
+    try:
+        await server.open()
+    except OSError as error:
+        log.warning("no metrics on %s port %d: %s; give --metrics", address, port, error.strerror or error)
+        return None
+    return server
+
+
+def _bird_sockets(agent: Agent, settings: Settings) -> Iterator[tuple[LocalSocket, str]]:
+    for path, version in ((settings.bird_socket, 4), (settings.bird6_socket, 6)):
+        if path is not None:
+            from .bird import AgentFacts, BirdSocket  # nobody else waits for it at the start
+
+            yield BirdSocket(path, AgentFacts(agent, version)), "--bird-socket" if version == 4 else "--bird6-socket"
+
+
+async def _opened(socket: LocalSocket, what: str, flag: str) -> LocalSocket:
+    """An agent without it is an agent still."""
+    try:
+        await socket.open()
+    except OSError as error:
+        log.warning("no %s on %s: %s; give %s", what, socket.path, error.strerror or error, flag)
+    return socket
 
 
 def _identity(settings: Settings) -> Identity:
@@ -105,11 +171,24 @@ def _given(text: str | None) -> HostAddress | None:
     return with_length(host_address(text))
 
 
-def _find(etcd_hosts: list[str]) -> Found | None:
-    return find_ipv4(etcd_hosts)
+def _finder(etcd: EtcdSettings | None) -> Callable[[], Found | None]:
+    return partial(find_ipv4, [] if etcd is None else [endpoint.host for endpoint in etcd.endpoints])
+
+
+async def _print_bird_config(settings: Settings, etcd: EtcdSettings | None, version: int) -> int:
+    from .bird.printing import print_configuration
+
+    store, identity = _datastore(settings, etcd), _identity(settings)
+    return await print_configuration(store, identity, _options(settings), _finder(etcd), version, sys.stdout)
 
 
 def _options(settings: Settings) -> Options:
+    """Raises OSError, ValueError for files that cannot be read; of secrets each by itself is only told."""
+    secrets: Mapping[SecretReference, str] = {}
+    if settings.secrets_dir is not None:
+        secrets, faults = read_secrets(settings.secrets_dir)
+        for fault in faults:
+            log.error("%s; this password is left out", fault)
     return Options(
         workloads_from_etcd=settings.workloads_from != "kernel",
         workloads_from_kernel=settings.workloads_from != "etcd",
@@ -120,6 +199,10 @@ def _options(settings: Settings) -> Options:
         if settings.mesh_password_file is None
         else read_password(settings.mesh_password_file, LONGEST_MESH_PASSWORD),
         ttl_security=settings.ttl_security,
+        announce_blocks=settings.announce == "blocks",
+        pod_cidrs=settings.pod_cidrs,
+        compat=settings.compat,
+        secrets=secrets,
     )
 
 
@@ -182,13 +265,28 @@ def _reload(agent: Agent, settings: Settings) -> None:
     try:
         options = _options(settings)
     except (OSError, ValueError) as error:
-        log.error("%s: %s; the password stays as it was", settings.mesh_password_file, error)
+        log.error("%s: %s; the password stays as it was", settings.mesh_password_file or settings.secrets_dir, error)
     else:
-        agent.options = dataclasses.replace(agent.options, password=options.password)
+        agent.options = dataclasses.replace(agent.options, password=options.password, secrets=options.secrets)
     reload = getattr(agent.datastore, "reload", None)
     if reload is not None:
         reload()
     agent.mark()
+
+
+async def _watch_secrets(agent: Agent, settings: Settings) -> None:
+    """Kubernetes changes files that it has mounted, and sends no signal."""
+    directory = settings.secrets_dir
+    if directory is None:
+        return
+    known = state_of(directory)
+    while True:
+        await asyncio.sleep(SECRETS_EVERY)
+        state = await asyncio.to_thread(state_of, directory)
+        if state != known:
+            known = state
+            log.info("%s has changed", directory)
+            _reload(agent, settings)
 
 
 def _too_late() -> NoReturn:

@@ -13,9 +13,13 @@ from typing import TypeAlias
 
 from pybgp import Prefix
 
+from .advertised import Advertised, advertised
+from .compat import Compat, compat
 from .identity import Identity, router_id
-from .model import IpPool, Kind, WorkloadEndpoint
+from .model import Kind, Node, WorkloadEndpoint
+from .programming import KernelRules, Static, kernel_rules
 from .sessions import Local, MeshPeer, Options
+from .telling import ExportRules, export_rules
 from .topology import Topology, topology
 from .view import Table, View
 
@@ -31,7 +35,8 @@ class Desired:
     """`local` is None when this node takes no part in BGP; `problems` says why.
 
     `withheld` are the workload addresses that are not announced, each with the reason; `nodes` the names of all
-    nodes that take part in BGP, by address, with a session or without.
+    nodes that take part in BGP, by address, with a session or without. `local_prefs` are those of our announcements,
+    by AFI; `kernel` says how learned routes go in, and `statics` are routes of our own that go in beside them.
     """
 
     local: Local | None
@@ -40,11 +45,15 @@ class Desired:
     withheld: Mapping[Prefix, str]
     problems: tuple[str, ...]
     nodes: Mapping[str, str] = field(default_factory=dict)
+    local_prefs: tuple[tuple[int, int], ...] = ()
+    kernel: KernelRules = field(default_factory=KernelRules)
+    statics: Mapping[Prefix, Static] = field(default_factory=dict)
 
 
 class Wishes:
     """Works out the state to reach, again and again; what follows from the same resources as the last time is not
-    worked out anew, but given as the same object. A workload that comes or goes costs the same in any cluster."""
+    worked out anew, but given as the same object. A workload that comes or goes costs the same in any cluster.
+    `rules`, `advertised` and `compat` are what the last answer was made of."""
 
     def __init__(self) -> None:
         self._seen: dict[Kind, Table] = {}
@@ -54,6 +63,12 @@ class Wishes:
         self._problems: tuple[str, ...] = ()
         self._local: Local | None = None
         self._topology: Topology | None = None
+        self.rules = ExportRules()
+        self.advertised = Advertised()
+        self.compat = Compat()
+        self._kernel = KernelRules()
+        self._statics: Mapping[Prefix, Static] = {}
+        self._local_prefs: tuple[tuple[int, int], ...] = ()
         self._allowed: set[Prefix] = set()  # by the pools
         self._refused: dict[Prefix, str] = {}
 
@@ -72,7 +87,17 @@ class Wishes:
         if local is None or found is None:
             return Desired(None, {}, frozenset(), {}, self._problems)
         announcements, withheld = self._announcements(view, local.name, options, present, kernel_workloads)
-        return Desired(local, found.peers, announcements, withheld, self._problems, found.nodes)
+        return Desired(
+            local,
+            found.peers,
+            announcements,
+            withheld,
+            self._problems,
+            found.nodes,
+            self._local_prefs,
+            self._kernel,
+            self._statics,
+        )
 
     def _look(self, view: View, identity: Identity, options: Options) -> None:
         """Take in what is new, a table as a whole: Views share those that did not change."""
@@ -84,7 +109,7 @@ class Wishes:
         if others:
             problems: list[str] = []
             self._local = local = _local(view, identity, problems)
-            self._topology = None if local is None else topology(view, local, options)
+            self._topology = None if local is None else self._look_around(view, local, options, problems)
             self._said = (*problems, *(self._topology.problems if self._topology else ()))
             self._allowed.clear()
             self._refused.clear()
@@ -92,10 +117,28 @@ class Wishes:
             self._problems = (*self._unreadable, *self._said)
         self._seen, self._from = tables, (identity, options)
 
+    def _look_around(self, view: View, local: Local, options: Options, problems: list[str]) -> Topology:
+        own = view.node(local.name) or Node(name=local.name)
+        known = compat(view, options.compat)
+        beside = advertised(view, own, known, problems, blocks=options.announce_blocks, pod_cidrs=options.pod_cidrs)
+        self.advertised, self.compat = beside, known
+        self._local_prefs = tuple((afi, value) for afi in (1, 2) if (value := known.local_pref(afi)) is not None)
+        self.rules = export_rules(
+            view.pools,
+            communities=beside.communities,
+            blocks=beside.whole,
+            services=(*beside.services, *beside.reflected),
+        )
+        found = topology(view, local, options, self.rules)
+        kernel = kernel_rules(view.pools, beside.services, known, local.ipv4)
+        self._kernel = self._kernel if kernel == self._kernel else kernel
+        self._statics = _statics(beside, found.peers.values())
+        return found
+
     def _announcements(
         self, view: View, node: str, options: Options, present: Present, kernel_workloads: AbstractSet[Prefix]
     ) -> tuple[frozenset[Prefix], dict[Prefix, str]]:
-        candidates: set[Prefix] = set()
+        candidates: set[Prefix] = {*self.advertised.held, *self.advertised.services}
         obstacles: dict[Prefix, str] = {}
         if options.workloads_from_kernel:
             candidates.update(kernel_workloads)
@@ -113,9 +156,8 @@ class Wishes:
             self._refused.clear()
             unknown = candidates | obstacles.keys()
         if unknown:
-            pools = view.pools
             for prefix in unknown:
-                reason = _refusal(prefix, pools)
+                reason = self.rules.refusal(prefix)
                 if reason:
                     self._refused[prefix] = reason
                 else:
@@ -151,13 +193,13 @@ def _local(view: View, identity: Identity, problems: list[str]) -> Local | None:
     )
 
 
-def _refusal(prefix: Prefix, pools: Iterable[IpPool]) -> str:
-    """Why a prefix must not leave this node, "" if it may. Pools that forbid it win, as with Calico."""
-    inside = [pool for pool in pools if prefix in pool.cidr]
-    for pool in inside:
-        if pool.disable_bgp_export:
-            return f"pool {pool.name} {pool.cidr} has disableBGPExport"
-    return "" if inside else "in no IP pool"
+def _statics(beside: Advertised, peers: Iterable[MeshPeer]) -> Mapping[Prefix, Static]:
+    """What is sent to an own block and has no workload ends here; and gateways lead to neighbours that are far."""
+    found = {block: Static() for block in beside.held if block.length < (128 if block.family.afi == 2 else 32)}
+    for peer in peers:
+        if peer.reachable_by is not None:
+            found[Prefix(f"{peer.address}/{128 if ':' in peer.address else 32}")] = Static(peer.reachable_by)
+    return found
 
 
 def _absence(endpoint: WorkloadEndpoint) -> str:

@@ -15,13 +15,13 @@ from uuid import UUID
 from pybgp import Prefix
 
 from .fields import Fields, host_address, network, peer_address, show
+from .filter_documents import read_bgp_filter
 from .model import (
     API_VERSION,
     DEFAULT_POOL_CIDR,
     DEFAULT_POOL_NAME,
     AffinityState,
     BgpConfiguration,
-    BgpFilter,
     BgpPeer,
     BlockAffinity,
     ClusterInformation,
@@ -140,6 +140,7 @@ def _read_bgp_configuration(key: ResourceKey, fields: Fields) -> Resource:
         service_cluster_ips=spec.prefixes("serviceClusterIPs", of="cidr"),
         service_external_ips=spec.prefixes("serviceExternalIPs", of="cidr"),
         service_load_balancer_ips=spec.prefixes("serviceLoadBalancerIPs", of="cidr"),
+        service_load_balancer_aggregation=spec.word("serviceLoadBalancerAggregation", ("Enabled", "Disabled")),
         program_cluster_routes=spec.word(
             "programClusterRoutes", ("Enabled", "Disabled", "EnabledIPIPOnly", "EnabledNoEncapOnly")
         ),
@@ -245,22 +246,6 @@ def _read_bgp_peer(key: ResourceKey, fields: Fields) -> Resource:
     )
 
 
-def _read_bgp_filter(key: ResourceKey, fields: Fields) -> Resource:
-    spec = fields.section("spec")
-    rules = {
-        name: tuple(rule.values for rule in spec.sections(name))
-        for name in ("exportV4", "importV4", "exportV6", "importV6")
-    }
-    return BgpFilter(
-        name=key.name,
-        export_v4=rules["exportV4"],
-        import_v4=rules["importV4"],
-        export_v6=rules["exportV6"],
-        import_v6=rules["importV6"],
-        raw=fields.values,
-    )
-
-
 def _read_cluster_information(key: ResourceKey, fields: Fields) -> Resource:
     spec = fields.section("spec")
     return ClusterInformation(
@@ -290,7 +275,7 @@ _READERS: dict[Kind, Callable[[ResourceKey, Fields], Resource | None]] = {
     Kind.IP_POOL: _read_ip_pool,
     Kind.WORKLOAD_ENDPOINT: _read_workload_endpoint,
     Kind.BGP_PEER: _read_bgp_peer,
-    Kind.BGP_FILTER: _read_bgp_filter,
+    Kind.BGP_FILTER: read_bgp_filter,
     Kind.CLUSTER_INFORMATION: _read_cluster_information,
 }
 

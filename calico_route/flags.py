@@ -8,7 +8,9 @@ from typing import NoReturn
 
 NODENAME_FILE = Path("/var/lib/calico/nodename")
 SOCKET_DIRECTORY = Path("/run/calico_route")
+BIRD_DIRECTORY = Path("/var/run/calico")
 STATE_DIRECTORY = Path("/var/lib/calico_route")
+COMPAT = ("auto", "v3.31", "v3.32", "v3.33")
 LEVELS = ("debug", "info", "warning", "error")
 
 DESCRIPTION = """\
@@ -22,11 +24,12 @@ environment (flags win):
   ETCD_CA_CERT_FILE, ETCD_CERT_FILE, ETCD_KEY_FILE, ETCD_USERNAME, ETCD_PASSWORD
   NODENAME, IP, IP6, AS               as Calico's node takes them ("autodetect" or "" : found out)
   CALICO_ROUTER_ID                    BGP Identifier: an address, or the word hash
+  USE_POD_CIDR                        true: with --announce blocks the blocks are the podCIDRs of the Node
 
 signals:
   SIGTERM, SIGINT   leave in good order within 5 s: routes stay in the kernel and, by graceful restart,
                     with the other nodes, so that an upgrade is not noticed. A second one ends at once.
-  SIGHUP            read the files again: password and resources
+  SIGHUP            read the files again: passwords and resources
 
 exit codes: 0 left in good order, 1 could not go on, 2 wrong flags or environment
 
@@ -54,7 +57,8 @@ def parser() -> argparse.ArgumentParser:
     made = _Parser(
         prog="calico-route",
         usage="calico-route (--peer-from-etcd [ENDPOINTS] | --peer-from-file FILE) [options]\n"
-        "       calico-route status [--json] [--routes] [--socket PATH]",
+        "       calico-route status [--json] [--routes] [--socket PATH]\n"
+        "       calico-route drain [--wait SECONDS] [--end] [--socket PATH]",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -109,6 +113,13 @@ def parser() -> argparse.ArgumentParser:
 
     add = made.add_argument_group("what is announced").add_argument
     add(
+        "--announce",
+        choices=("workloads", "blocks"),
+        default="workloads",
+        help="every workload's address by itself; or, as Calico does, this node's blocks of addresses as a whole, and "
+        "by themselves only addresses outside of them (default: workloads)",
+    )
+    add(
         "--workloads-from",
         choices=("etcd", "kernel", "both"),
         default="etcd",
@@ -141,7 +152,21 @@ def parser() -> argparse.ArgumentParser:
         "them alone; give it to the agents of all nodes. Without such a node: a full mesh",
     )
     add("--mesh-password-file", metavar="FILE", help="its first line is the TCP MD5 password of all sessions")
+    add(
+        "--secrets-dir",
+        metavar="DIR",
+        help="where passwords are that BGPPeers and BGPConfiguration name by secret and key: in DIR/SECRET/KEY, as "
+        "Kubernetes mounts them. Looked at again when they change",
+    )
     add("--ttl-security", metavar="HOPS", help="accept only packets from this near (RFC 5082); 1: same link")
+
+    add(
+        "--compat",
+        choices=COMPAT,
+        default="auto",
+        help="the Calico of the other nodes: from v3.32 on LOCAL_PREF carries the metric of routes, from v3.33 on "
+        "routes into IPIP pools are Felix's. auto: as ClusterInformation says (default: auto)",
+    )
 
     add = made.add_argument_group("caution").add_argument
     add(
@@ -158,6 +183,14 @@ def parser() -> argparse.ArgumentParser:
         "(default: 300)",
     )
     add(
+        "--contested",
+        choices=("yield", "insist"),
+        default="yield",
+        help="where another program has made a route with the destination and metric of a learned one: leave it "
+        "there and say so, or overwrite it, once a second at most. What is only deleted is put back by both "
+        "(default: yield)",
+    )
+    add(
         "--flush-on-exit",
         action="store_true",
         help="at the end remove the routes from the kernel and withdraw ours from the other nodes",
@@ -171,9 +204,48 @@ def parser() -> argparse.ArgumentParser:
         help=f"for the last snapshot, used when etcd is away at start (default: {STATE_DIRECTORY})",
     )
     add("--socket", metavar="PATH", help=f"for `status` (default: {SOCKET_DIRECTORY}/<node>.sock)")
+    for number, version in (("", "IPv4"), ("6", "IPv6")):
+        add(
+            f"--bird{number}-socket",
+            metavar="PATH",
+            nargs="?",
+            const=f"{BIRD_DIRECTORY}/bird{number}.ctl",
+            help=f"answer there as BIRD's control socket does, about {version}: for `calicoctl node status`, readiness "
+            f"checks, exporters, `birdc -s`. Without a value {BIRD_DIRECTORY}/bird{number}.ctl",
+        )
+    add(
+        "--metrics",
+        metavar="ADDRESS:PORT",
+        default="127.0.0.1:9908",
+        help="OpenMetrics at /metrics, and /healthz and /readyz; `none`: nothing of it (default: 127.0.0.1:9908)",
+    )
+    add("--metrics-per-peer", action="store_true", help="metrics also of every session, not of all together alone")
     add("--log-level", choices=LEVELS, default="info")
     add("--log-format", choices=("text", "json"), default="text")
+    add(
+        "--print-bird-config",
+        choices=("4", "6"),
+        nargs="?",
+        const="4",
+        help="print what confd would have rendered for BIRD 1.6 (or for bird6) from the same datastore, and leave",
+    )
     add("--version", action="store_true", help="print the version and leave")
+    return made
+
+
+def drain_parser() -> argparse.ArgumentParser:
+    """The flags of `calico-route drain`."""
+    made = _Parser(
+        prog="calico-route drain",
+        description="Tell all neighbours that this node is about to go (GRACEFUL_SHUTDOWN, RFC 8326), wait, withdraw "
+        "its routes, and say when it is safe to stop. The agent runs on, drained until it ends, or until --end.",
+        epilog="exit codes: 0 safe to stop (or the drain has ended), 1 not in time, or no agent answers, 2 wrong flags",
+        allow_abbrev=False,
+    )
+    made.add_argument("--wait", metavar="SECONDS", default="10", help="before routes are withdrawn (default: 10)")
+    made.add_argument("--end", action="store_true", help="this node stays: announce everything as before")
+    made.add_argument("--node-name", metavar="NAME", help="of which agent, if there are several")
+    made.add_argument("--socket", metavar="PATH", help=f"default: {SOCKET_DIRECTORY}/<node>.sock")
     return made
 
 

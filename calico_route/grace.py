@@ -28,7 +28,7 @@ class Grace:
     """
 
     def __init__(self, patience: float = 30.0) -> None:
-        self._patience = patience
+        self.patience = patience
         self._began: float | None = None
         self.over = False
 
@@ -41,6 +41,10 @@ class Grace:
         if self._began is None:
             self._began = now
 
+    def left(self, now: float) -> float | None:
+        """Seconds that nodes are waited for at least; None when it has not begun, or is over."""
+        return None if self.over or self._began is None else max(0.0, self._began + self.patience - now)
+
     def again(self) -> None:
         """All that is in the kernel is stale once more: wait for the next `begin()`."""
         self._began, self.over = None, False
@@ -49,11 +53,11 @@ class Grace:
         """When to ask `ready` again though nothing has happened; None: only when something happens."""
         if self.over or self._began is None:
             return None
-        until = self._began + self._patience
+        until = self._began + self.patience
         if now < until:
             return until
         waiting = [peer.uptime for peer in peers if peer.established and not peer.complete]
-        return now + max(0.0, self._patience - min(waiting)) if waiting else now
+        return now + max(0.0, self.patience - min(waiting)) if waiting else now
 
     def ready(self, peers: Iterable[PeerProgress], now: float) -> str:
         """The reason why stale routes may go now, in words; "" while they must stay. `finish()` ends it."""
@@ -62,13 +66,13 @@ class Grace:
         peers = list(peers)
         if peers and all(peer.established and peer.complete for peer in peers):
             return "every node has sent all its routes"
-        if now < self._began + self._patience:
+        if now < self._began + self.patience:
             return ""
         # A node without graceful restart never says that it is complete: it has this long.
-        if any(peer.established and not peer.complete and peer.uptime < self._patience for peer in peers):
+        if any(peer.established and not peer.complete and peer.uptime < self.patience for peer in peers):
             return ""
         missing = sum(not peer.established for peer in peers)
-        return f"{self._patience:g} s are over" + (f", {missing} of {len(peers)} nodes are away" if missing else "")
+        return f"{self.patience:g} s are over" + (f", {missing} of {len(peers)} nodes are away" if missing else "")
 
     def finish(self) -> None:
         """The stale routes are gone."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pybgp import (
@@ -17,9 +17,9 @@ from pybgp import (
     BGPError,
     ChangeBatch,
     Events,
+    PathAttributes,
     PeerEvent,
     PeerSnapshot,
-    Policy,
     Prefix,
     Route,
     Speaker,
@@ -27,10 +27,14 @@ from pybgp import (
 )
 
 from .desired import Desired
+from .diagnosis import Strangers
 from .grace import PeerProgress
+from .kernel import RouteOptions
 from .ports import KernelPort
+from .programming import KernelRules, Static
 from .reconcile import AddPeer, AnnounceRoutes, BgpState, ChangePeer, Operation, RemovePeer, WithdrawRoutes, reconcile
-from .sessions import ExportPools, Local, MeshPeer
+from .sessions import Local, MeshPeer
+from .telling import export_policy, import_policy
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +56,14 @@ class Mesh:
         self._failed_before: dict[str, str] = {}
         self._reached: BgpState | None = None  # what the speaker does; None where not all steps succeeded
         self._turns = 0  # of the reader of routes
+        self._news: Batches | None = None  # what it reads
+        self._reader: asyncio.Task[None] | None = None
+        self._rules = KernelRules()
+        self._statics: Mapping[Prefix, Static] = {}
         self.speaker: Speaker | None = None
         self.local: Local | None = None
+        self.losses = 0  # sessions that stood and ended
+        self.strangers = Strangers()
         self.failed: dict[str, str] = {}
         """What the speaker refused, by peer address ("" for the speaker itself), in words."""
         self.learned = {1: 0, 2: 0}
@@ -70,12 +80,14 @@ class Mesh:
         """
         self._failed_before, self.failed = self.failed, {}
         if wanted.local is None:
+            self._program(KernelRules(), {})
             return True
         if self.speaker is None and not await self._start(wanted.local, restarting):
             return False
         assert self.speaker is not None
+        self._program(wanted.kernel, wanted.statics)
         actual = self._reached or BgpState(dict(self._peers), frozenset(self.speaker.announced()))
-        state = BgpState(wanted.peers, wanted.announcements)
+        state = BgpState(wanted.peers, wanted.announcements, wanted.local_prefs)
         self._reached = None
         for operation in reconcile(state, actual):
             self._carry_out(self.speaker, operation)
@@ -102,11 +114,8 @@ class Mesh:
             self._fail("", str(error.strerror or error), _advice(error))
             return False
         self.speaker, self.local, self._reached = speaker, local, None
-        self.learned = {1: 0, 2: 0}
-        self._tasks = [
-            asyncio.create_task(self._follow_events(speaker.events()), name="peer events"),
-            asyncio.create_task(self._follow_routes(speaker.batches()), name="learned routes"),
-        ]
+        self._tasks = [asyncio.create_task(self._follow_events(speaker.events()), name="peer events")]
+        self._read_from(speaker)
         log.info(
             "speaking BGP as %s, AS %d, identifier %s, port %d%s",
             " and ".join(str(address) for address in (local.ipv4, local.ipv6) if address is not None),
@@ -121,10 +130,13 @@ class Mesh:
         """End the sessions: for a restart without a Cease, so that the peers keep our routes."""
         speaker, self.speaker, self.local = self.speaker, None, None
         self._peers.clear()
-        for task in self._tasks:
+        tasks = [*self._tasks, *([] if self._reader is None else [self._reader])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         self._tasks.clear()
+        self._news = self._reader = None
+        self._rules, self._statics = KernelRules(), {}  # whoever starts again says what of it is still wanted
         if speaker is not None:
             await speaker.aclose(restart=restart)
 
@@ -136,8 +148,11 @@ class Mesh:
                 case WithdrawRoutes(prefixes):
                     speaker.withdraw_many(prefixes)
                     _log_prefixes("withdrawn", prefixes)
-                case AnnounceRoutes(prefixes):
-                    speaker.announce_many(prefixes)
+                case AnnounceRoutes(prefixes, local_prefs):
+                    known = dict(local_prefs)
+                    for afi in {prefix.family.afi for prefix in prefixes}:
+                        some = [prefix for prefix in prefixes if prefix.family.afi == afi]
+                        speaker.announce_many(some, PathAttributes.build(local_pref=known.get(afi)))
                     _log_prefixes("announced", prefixes)
                 case RemovePeer(address):
                     gone = self._peers.pop(address)
@@ -151,14 +166,16 @@ class Mesh:
                     # Both dial until they have met: who starts last is heard at once, and need not wait for the other,
                     # which found nobody, to try again.
                     settings = {**peer.settings(), "passive": False}
-                    speaker.add_peer(address, export_policy=_policy(peer.export), **settings)
+                    speaker.add_peer(address, **self._policies(peer), **settings)
                     self._peers[address] = peer
                     log.info("%s at %s: session added%s", peer.name, address, _manner(peer))
                 case ChangePeer(peer, was):
                     address = peer.address
                     changes = {k: v for k, v in peer.settings().items() if was.settings()[k] != v}
-                    if peer.export != was.export:
-                        changes["export_policy"] = _policy(peer.export)
+                    if (peer.export, peer.internal) != (was.export, was.internal):
+                        changes["export_policy"] = self._policies(peer)["export_policy"]
+                    if (peer.imports, peer.internal) != (was.imports, was.internal):
+                        changes["import_policy"] = self._policies(peer)["import_policy"]
                     speaker.change_peer(address, **changes)
                     self._peers[address] = peer
                     if peer.leaving and not was.leaving:
@@ -167,6 +184,19 @@ class Mesh:
                         log.info("%s at %s: changed %s", peer.name, address, ", ".join(changes) or "its name")
         except (BGPError, ValueError) as error:
             self._fail(address, str(error), "this session is left out" if address else "trying again")
+
+    def _policies(self, peer: MeshPeer) -> dict[str, Any]:
+        rules, family, internal = peer.export, peer.family, peer.internal
+        through = self._interface_of
+        export = None if rules is None else export_policy(rules, family, internal=internal, interface_of=through)
+        return {
+            "export_policy": export or accept_all,
+            "import_policy": import_policy(peer.imports, family, internal=internal, interface_of=through),
+        }
+
+    def _interface_of(self, route: Route) -> str | None:
+        next_hop = b"" if route.peer.local else route.next_hop
+        return self._fib.interface_of(route.family.afi, route.nlri, next_hop)
 
     def _fail(self, address: str, reason: str, consequence: str) -> None:
         """Remember what the speaker refused; it is tried again and again, and told once."""
@@ -178,6 +208,9 @@ class Mesh:
     async def _follow_events(self, events: Events) -> None:
         async for event in events:
             try:
+                self.losses += event.kind == "down"
+                if event.kind == "refused" and event.peer not in self._peers:
+                    self.strangers.note(event.peer, event.now)
                 self._log(event)
                 self._settle_who_dials(event)
                 self._on_event()
@@ -229,8 +262,40 @@ class Mesh:
         afi = batch.family.afi
         old, new = _next_hops(batch.old), _next_hops(batch.new)
         self.learned[afi] += len(batch) * ((new is not None) - (old is not None))
-        if new != old:
-            self._fib.update(afi, batch.nlri, new)
+        nlri: Sequence[bytes] = batch.nlri
+        if self._statics:
+            fixed = {prefix.nlri for prefix in self._statics if prefix.family == batch.family}
+            nlri = nlri if fixed.isdisjoint(nlri) else [one for one in nlri if one not in fixed]
+        if self._rules.plain or new is None or not batch.new:
+            if new != old:
+                self._fib.update(afi, nlri, new)
+        else:
+            for part, options in self._rules.parts(batch.family, nlri, batch.new[0]):
+                self._fib.update(afi, part, new if options else None, options or RouteOptions())
+
+    def _program(self, rules: KernelRules, statics: Mapping[Prefix, Static]) -> None:
+        """Install what is learned by other rules, and our own routes beside it."""
+        gone = self._statics.keys() - statics.keys()
+        new = {prefix: static for prefix, static in statics.items() if self._statics.get(prefix) != static}
+        again = bool(gone) or rules != self._rules
+        if again and self._news is not None:  # what was not read yet belongs to the old rules
+            for batch in self._news.unread():
+                self._install(batch)
+        self._rules, self._statics = rules, statics
+        for prefix in gone:
+            self._fib.update(prefix.family.afi, [prefix.nlri], None)
+        for prefix, static in new.items():
+            self._fib.update(prefix.family.afi, [prefix.nlri], static.next_hops, static.options)
+        if again and self.speaker is not None:
+            self._read_from(self.speaker)
+
+    def _read_from(self, speaker: Speaker) -> None:
+        """Read all learned routes from the beginning."""
+        if self._reader is not None:
+            self._reader.cancel()
+        self.learned = {1: 0, 2: 0}
+        self._news = speaker.batches()
+        self._reader = asyncio.create_task(self._follow_routes(self._news), name="learned routes")
 
     async def caught_up(self) -> None:
         """Return when all that has been learned so far was handed to the kernel's side."""
@@ -277,16 +342,6 @@ def _next_hops(views: Any) -> tuple[bytes, ...] | None:
     if not views or any(view.peer.local for view in views):
         return None
     return tuple(dict.fromkeys(view.next_hop for view in views))
-
-
-def _policy(pools: ExportPools | None) -> Policy:
-    if pools is None:
-        return accept_all
-
-    def inside_pools(route: Route) -> Route | None:
-        return route if route.prefix in pools else None
-
-    return inside_pools
 
 
 def _manner(peer: MeshPeer) -> str:

@@ -149,6 +149,7 @@ class BgpConfiguration:
     service_cluster_ips: tuple[Prefix, ...] = ()
     service_external_ips: tuple[Prefix, ...] = ()
     service_load_balancer_ips: tuple[Prefix, ...] = ()
+    service_load_balancer_aggregation: str | None = None
     program_cluster_routes: str | None = None
     ipv4_route_priority: int | None = None
     ipv6_route_priority: int | None = None
@@ -240,15 +241,46 @@ class BgpPeer:
         return ResourceKey(Kind.BGP_PEER, "", self.name)
 
 
+class FilterOperation(NamedTuple):
+    """An edit of a route: `add_community` ("64512:5", "64512:5:6"), `prepend` (AS numbers), `set_priority`."""
+
+    kind: str
+    value: str | tuple[int, ...] | int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilterRule:
+    """One rule of a BGPFilter. All that is given has to hold (nothing given: any route); then come the operations, and
+    the route is accepted or rejected.
+
+    `operator`: Equal, NotEqual, In (equal or inside) or NotIn, of `cidr` with the lengths from `shortest` to
+    `longest`. `learned`: from a neighbour. `interface`: of the route, `*` in it stands for anything. `peer_type`: eBGP
+    or iBGP, the session's. `priority` is the kernel's metric, which LOCAL_PREF carries as 2147483647 less it.
+    """
+
+    accept: bool
+    cidr: Prefix | None = None
+    operator: str = "In"
+    shortest: int | None = None
+    longest: int | None = None
+    learned: bool = False
+    interface: str | None = None
+    peer_type: str | None = None
+    communities: tuple[str, ...] = ()
+    as_path_prefix: tuple[int, ...] = ()
+    priority: int | None = None
+    operations: tuple[FilterOperation, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BgpFilter:
-    """Rules that a BGPPeer may name, in the order in which they are tried, as the documents have them."""
+    """Rules that a BGPPeer may name, in the order in which they are tried: the first that matches decides."""
 
     name: str
-    export_v4: tuple[Raw, ...] = ()
-    import_v4: tuple[Raw, ...] = ()
-    export_v6: tuple[Raw, ...] = ()
-    import_v6: tuple[Raw, ...] = ()
+    export_v4: tuple[FilterRule, ...] = ()
+    import_v4: tuple[FilterRule, ...] = ()
+    export_v6: tuple[FilterRule, ...] = ()
+    import_v6: tuple[FilterRule, ...] = ()
     raw: Raw = field(default_factory=dict, compare=False, repr=False)
 
     @property

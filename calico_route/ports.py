@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from .kernel.route import RouteOptions
+
 
 class KernelState(Protocol):
     """What is in the kernel: `installed` is AFI -> destination -> route; `problems` print as words."""
@@ -34,7 +36,13 @@ class KernelPort(Protocol):
 
     async def close(self) -> None: ...
 
-    def update(self, afi: int, nlri: Sequence[bytes], next_hops: tuple[bytes, ...] | None) -> None: ...
+    def update(
+        self,
+        afi: int,
+        nlri: Sequence[bytes],
+        next_hops: tuple[bytes, ...] | None,
+        options: RouteOptions = ...,
+    ) -> None: ...
 
     async def flush(self) -> None: ...
 
@@ -55,6 +63,8 @@ class KernelPort(Protocol):
     def local_route(self, nlri: bytes, afi: int) -> bool: ...
 
     def interface_exists(self, name: str) -> bool: ...
+
+    def interface_of(self, afi: int, nlri: bytes, next_hop: bytes) -> str | None: ...
 
     def describe(self, afi: int, nlri: bytes) -> str | None: ...
 

@@ -16,10 +16,12 @@ from .sessions import MeshPeer
 
 @dataclass(frozen=True, slots=True)
 class BgpState:
-    """What a speaker does: whom it speaks to (by address), and what it announces."""
+    """What a speaker does: whom it speaks to (by address), and what it announces, with which LOCAL_PREF (by AFI;
+    none: as BGP has it)."""
 
     peers: Mapping[str, MeshPeer] = field(default_factory=dict)
     announcements: frozenset[Prefix] = frozenset()
+    local_prefs: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class WithdrawRoutes:
 @dataclass(frozen=True, slots=True)
 class AnnounceRoutes:
     prefixes: tuple[Prefix, ...]
+    local_prefs: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +62,15 @@ def reconcile(wanted: BgpState, actual: BgpState) -> list[Operation]:
     """
     operations: list[Operation] = []
     gone = actual.announcements - wanted.announcements
-    new = wanted.announcements - actual.announcements
+    new = (
+        wanted.announcements - actual.announcements
+        if wanted.local_prefs == actual.local_prefs
+        else (wanted.announcements)
+    )
     if gone:
         operations.append(WithdrawRoutes(tuple(sorted(gone))))
-    if new:
-        operations.append(AnnounceRoutes(tuple(sorted(new))))
+    if new or wanted.local_prefs != actual.local_prefs:
+        operations.append(AnnounceRoutes(tuple(sorted(new)), wanted.local_prefs))
     if wanted.peers is actual.peers:  # nothing is compared where thousands are the same
         return operations
     operations += [RemovePeer(address) for address in sorted(actual.peers.keys() - wanted.peers.keys())]
@@ -79,14 +86,15 @@ def reconcile(wanted: BgpState, actual: BgpState) -> list[Operation]:
 def apply(operations: Iterable[Operation], actual: BgpState) -> BgpState:
     """The state after these steps, if each of them succeeds."""
     peers, announcements = dict(actual.peers), set(actual.announcements)
+    local_prefs = actual.local_prefs
     for operation in operations:
         match operation:
             case WithdrawRoutes(prefixes):
                 announcements.difference_update(prefixes)
-            case AnnounceRoutes(prefixes):
+            case AnnounceRoutes(prefixes, local_prefs):
                 announcements.update(prefixes)
             case RemovePeer(address):
                 del peers[address]
             case ChangePeer(peer) | AddPeer(peer):
                 peers[peer.address] = peer
-    return BgpState(peers, frozenset(announcements))
+    return BgpState(peers, frozenset(announcements), local_prefs)

@@ -14,6 +14,7 @@ from typing import Any
 from pybgp import IPV4_UNICAST, IPV6_UNICAST, PeerSnapshot, Prefix, State, __version__, format_address
 
 from .agent import Agent
+from .diagnosis import md5_counters, same_identifier, why_not
 from .sessions import Local, MeshPeer
 
 PROBLEMS_SHOWN = 100
@@ -52,6 +53,7 @@ def report(agent: Agent, *, routes: bool = False) -> dict[str, Any]:
             "problems": [str(problem) for problem in kernel.problems[:PROBLEMS_SHOWN]],
         },
         "held_back": _held_back(agent),
+        "draining": _draining(agent),
         "problems": _problems(agent),
     }
     if routes:
@@ -62,9 +64,37 @@ def report(agent: Agent, *, routes: bool = False) -> dict[str, Any]:
 def answer(agent: Agent, request: dict[str, Any]) -> dict[str, Any]:
     """The answer to a request on the control socket. ValueError for one that is not known."""
     what = request.get("request")
-    if what != "status":
-        raise ValueError(f"unknown request {str(what)[:40]!r}: only status is answered")
+    if what == "drain":
+        agent.drain(_seconds(request.get("seconds")))
+    elif what != "status":
+        raise ValueError(f"unknown request {str(what)[:40]!r}: there are status and drain")
     return {"status": report(agent, routes=request.get("routes") is True)}
+
+
+def _seconds(value: object) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 86400:
+        raise ValueError("seconds is a number from 0 to 86400, or null to end the drain")
+    return float(value)
+
+
+def _draining(agent: Agent) -> dict[str, Any] | None:
+    """`withdrawn`: nothing of ours is announced any more; `safe`: and every neighbour has been told so."""
+    drain, wanted = agent.draining, agent.wanted
+    if drain is None:
+        return None
+    over = asyncio.get_running_loop().time() >= drain.withdraw_at
+    withdrawn = over and wanted is not None and not wanted.announcements
+    speaker = agent.mesh.speaker
+    waiting = () if speaker is None else (f for one in speaker.peers().values() for f in one.families.values())
+    told = speaker is None or not (speaker.announced() or any(family.pending for family in waiting))
+    return {
+        "since": round(drain.began + clock_offset(), 1),
+        "withdraw_at": round(drain.withdraw_at + clock_offset(), 1),
+        "withdrawn": withdrawn,
+        "safe": withdrawn and told,
+    }
 
 
 def _local(local: Local | None) -> dict[str, Any]:
@@ -98,12 +128,19 @@ def _peers(agent: Agent) -> list[dict[str, Any]]:
     wanted = {**agent.mesh.peers, **asked}
     snapshots = agent.mesh.snapshots()
     found = []
+    dropped = md5_counters().since(agent.md5_before)
     for address in sorted(wanted.keys() | snapshots.keys(), key=_by_node(wanted)):
         refused = agent.mesh.failed.get(address, "")
         actual = agent.mesh.peers.get(address)
         leaving = actual is not None and actual.leaving and address not in asked
-        found.append({**_peer(address, wanted.get(address), snapshots.get(address), refused), "leaving": leaving})
+        now, peer = snapshots.get(address), wanted.get(address)
+        words = "" if now is None else why_not(now, protected=_protected(peer), dropped=dropped)
+        found.append({**_peer(address, peer, now, refused), "why_not": refused or words, "leaving": leaving})
     return found
+
+
+def _protected(peer: MeshPeer | None) -> bool:
+    return peer is not None and peer.password is not None
 
 
 def _by_node(wanted: Any) -> Any:
@@ -135,7 +172,7 @@ def _peer(address: str, peer: MeshPeer | None, now: PeerSnapshot | None, refused
     return {
         **common,
         "state": str(now.state),
-        "since": round(now.since + _clock_offset(), 1),
+        "since": round(now.since + clock_offset(), 1),
         "seconds": round(now.uptime, 1),
         "routes_in": now.routes_received,
         "routes_out": now.routes_advertised,
@@ -153,7 +190,7 @@ def _peer(address: str, peer: MeshPeer | None, now: PeerSnapshot | None, refused
 
 
 @cache
-def _clock_offset() -> float:
+def clock_offset() -> float:
     """From the event loop's clock to wall clock time; taken once, so that `since` stays the same."""
     return time.time() - asyncio.get_running_loop().time()
 
@@ -165,7 +202,7 @@ def _held_back(agent: Agent) -> list[dict[str, Any]]:
         {
             "what": hold.what,
             "missing": sorted(str(key) for key in hold.missing)[:PROBLEMS_SHOWN],
-            "until": round(hold.until + _clock_offset(), 1),
+            "until": round(hold.until + clock_offset(), 1),
         }
         for hold in agent.believed.holds
     ]
@@ -180,6 +217,10 @@ def _problems(agent: Agent) -> list[str]:
     found += [text for address, text in agent.mesh.failed.items() if not address]
     if agent.wanted is not None:
         found += agent.wanted.problems
+    snapshots = agent.mesh.snapshots()
+    found += agent.mesh.strangers.told(snapshots, asyncio.get_running_loop().time())
+    own = agent.mesh.local
+    found += same_identifier(snapshots.values(), "" if own is None else own.bgp_identifier)
     found += [str(problem) for problems in agent.problems.values() for problem in problems]
     return list(dict.fromkeys(found))[:PROBLEMS_SHOWN]
 

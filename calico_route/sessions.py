@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pybgp import IPV4_UNICAST, IPV6_UNICAST, Prefix
+from pybgp import IPV4_UNICAST, IPV6_UNICAST, Family
 
-from .model import HostAddress, IpPool
+from .model import HostAddress, SecretReference
+from .telling import ExportRules, NamedRules
 
 REDIAL = 5.0
 """Seconds at most between two attempts to reach a node: one that was away for long is back at once."""
@@ -19,6 +20,9 @@ class Options:
     """What flags decide. `hold_time` in seconds; `ttl_security` in hops.
 
     `auto_reflectors` is a label, `key` or `key=value`, whose nodes reflect; "": only what the datastore says.
+    `announce_blocks`: own blocks are announced whole, as Calico does, and not each workload; with `pod_cidrs` the
+    blocks are those that the Node names. `compat` is a version of Calico (compat.py). `secrets` are the passwords
+    that the datastore only names.
     """
 
     workloads_from_etcd: bool = True
@@ -28,6 +32,10 @@ class Options:
     password: str | None = field(default=None, repr=False)
     ttl_security: int | None = None
     auto_reflectors: str = ""
+    announce_blocks: bool = False
+    pod_cidrs: bool = False
+    compat: str = "auto"
+    secrets: Mapping[SecretReference, str] = field(default_factory=dict, hash=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,34 +56,15 @@ class Local:
         return None if own is None else own.address
 
 
-@dataclass(frozen=True, slots=True)
-class ExportPools:
-    """What a neighbour may be told: inside one of `allowed` and in none of `refused`."""
-
-    allowed: tuple[Prefix, ...]
-    refused: tuple[Prefix, ...]
-
-    def __contains__(self, prefix: Prefix) -> bool:
-        return not any(prefix in pool for pool in self.refused) and any(prefix in pool for pool in self.allowed)
-
-
-def export_pools(pools: Iterable[IpPool]) -> ExportPools:
-    """The pools as an export filter."""
-    pools = tuple(pools)
-    return ExportPools(
-        tuple(sorted({pool.cidr for pool in pools if not pool.disable_bgp_export})),
-        tuple(sorted({pool.cidr for pool in pools if pool.disable_bgp_export})),
-    )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeshPeer:
     """A session to another node, or to a router that a BGPPeer names.
 
     `node` is its name, "" for a router. `own_as` is this node's number, `shown_as` the one that this neighbour
-    sees where it is another. `export` None: it hears all that a speaker tells such a neighbour. `client`: we
-    reflect for it, as `cluster_id` (None: our BGP Identifier). `origin` names the BGPPeer that it is due to.
-    `leaving`: no longer wanted so, but not let go yet (see handover.py).
+    sees where it is another. `export` None: it hears all that a speaker tells such a neighbour; `imports` are the
+    BGPFilters that what it says goes through. `client`: we reflect for it, as `cluster_id` (None: our BGP
+    Identifier). `reachable_by` is a gateway that leads to it. `origin` names the BGPPeer that it is due to.
+    `scope` and `port_given` make its name for BIRD. `leaving`: no longer wanted so, but not let go yet (handover.py).
     """
 
     node: str
@@ -89,7 +78,9 @@ class MeshPeer:
     hold_time: int
     password: str | None = field(default=None, repr=False)
     ttl_security: int | None = None
-    export: ExportPools | None = None
+    export: ExportRules | None = None
+    imports: tuple[NamedRules, ...] = ()
+    reachable_by: str | None = None
     client: bool = False
     cluster_id: int | None = None
     keepalive_time: float | None = None
@@ -98,6 +89,9 @@ class MeshPeer:
     allow_own_as: int = 0
     shown_as: int | None = None
     origin: str = ""
+    graceful_shutdown: bool = False  # all that it is told says that we are about to go (RFC 8326)
+    scope: str = "Mesh"
+    port_given: bool = False
     leaving: bool = False
 
     @property
@@ -114,7 +108,7 @@ class MeshPeer:
             "port": self.port,
             "passive": self.passive,
             "local_address": self.local_address,
-            "families": (IPV6_UNICAST if ":" in self.address else IPV4_UNICAST,),
+            "families": (self.family,),
             "restart_time": self.restart_time,
             "hold_time": self.hold_time,
             "keepalive_time": self.keepalive_time,
@@ -128,8 +122,20 @@ class MeshPeer:
             "allow_own_as": self.allow_own_as,
             "local_as_no_prepend": self.shown_as is not None,
             "local_as_replace": self.shown_as is not None,
+            "graceful_shutdown": self.graceful_shutdown,
             "description": self.node or self.origin,
         }
+
+    @property
+    def bird_name(self) -> str:
+        """As confd has called the session in BIRD's configuration, and others look for it."""
+        port = f"_port_{self.port}" if self.port_given else ""
+        return f"{self.scope}_{self.address.replace('.', '_').replace(':', '_')}{port}"
+
+    @property
+    def family(self) -> Family:
+        """Of the routes that are exchanged: that of the session's addresses."""
+        return IPV6_UNICAST if ":" in self.address else IPV4_UNICAST
 
     @property
     def internal(self) -> bool:

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str], out: TextIO, err:
         print(f"calico-route status: {error}", file=err)
         return WRONG_FLAGS
     try:
-        status = ask(_path(flags.socket, flags.node_name, environ), routes=flags.routes)
+        status = ask(path_of(flags.socket, flags.node_name, environ), routes=flags.routes)
     except NoAgentError as error:
         print(f"calico-route status: {error}", file=err)
         return NO_AGENT
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str], out: TextIO, err:
     return 0
 
 
-def _path(given: str | None, node_name: str | None, environ: Mapping[str, str]) -> Path:
+def path_of(given: str | None, node_name: str | None, environ: Mapping[str, str]) -> Path:
     path = socket_path(given, find_node_name(node_name, environ)[0])
     if given is None and node_name is None and not path.exists():
         others = sorted(SOCKET_DIRECTORY.glob("*.sock"))
@@ -56,7 +56,12 @@ def _path(given: str | None, node_name: str | None, environ: Mapping[str, str]) 
 
 def ask(path: Path, *, routes: bool = False) -> dict[str, Any]:
     """The status document of the agent that listens at `path`. NoAgentError."""
-    request = json.dumps({"id": 1, "request": "status", "routes": routes}).encode() + b"\n"
+    return request(path, {"request": "status", "routes": routes})
+
+
+def request(path: Path, members: Mapping[str, Any]) -> dict[str, Any]:
+    """The status document that the agent at `path` answers a request with. NoAgentError."""
+    request = json.dumps({"id": 1, **members}).encode() + b"\n"
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(PATIENCE)
@@ -91,6 +96,8 @@ def text(status: Mapping[str, Any], now: float) -> str:
         f"sessions   {sessions['established']} of {sessions['wanted']} established, "
         f"{sessions['complete']} have sent all their routes"
     )
+    if status.get("draining"):
+        lines.append(f"DRAINING   {_draining(status['draining'], now)}")
     kernel, learned = status["kernel"], status["learned"]
     lines.append(f"routes     {len(status['announced'])} announced, {_both(learned)} learned, {_kernel(kernel)}")
     if status["peers"]:
@@ -98,7 +105,7 @@ def text(status: Mapping[str, Any], now: float) -> str:
     lines += _section("Announced", _columns(status["announced"]))
     withheld = _table([(one["prefix"], one["reason"]) for one in status["not_announced"]])
     lines += _section("Not announced", withheld)
-    lines += _section("Not in the kernel", kernel["problems"])
+    lines += _section("Not as it should be in the kernel", kernel["problems"])
     if "routes" in status:
         lines += _section("In the kernel", [one["route"] or one["prefix"] for one in status["routes"]])
     held = [
@@ -129,6 +136,15 @@ def _addresses(status: Mapping[str, Any]) -> str:
     return " and ".join(one for one in (status["ipv4"], status["ipv6"]) if one) or "no address"
 
 
+def _draining(drain: Mapping[str, Any], now: float) -> str:
+    if drain["safe"]:
+        return "nothing is announced any more, and every neighbour knows: it is safe to stop"
+    if drain["withdrawn"]:
+        return "routes are withdrawn; not every neighbour has been told yet"
+    left = duration(drain["withdraw_at"] - now)
+    return f"neighbours are told that this node is about to go; routes are withdrawn in {left}"
+
+
 def _or_dash(value: object) -> object:
     return "-" if value is None else value
 
@@ -155,14 +171,15 @@ def _datastore(datastore: Mapping[str, Any], now: float) -> str:
 
 
 def _peer_rows(peers: Iterable[Mapping[str, Any]], now: float) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = [("node", "address", "AS", "state", "for", "in", "out", "last error")]
+    rows: list[tuple[str, ...]] = [("node", "address", "AS", "state", "for", "in", "out", "why not, or last error")]
     for peer in peers:
         since = "-" if peer["since"] is None else duration(now - peer["since"])
         state = (
             peer["state"] + (" (routes kept)" if peer["stale"] else "") + (" (leaving)" if peer.get("leaving") else "")
         )
         counts = (str(peer["routes_in"]), str(peer["routes_out"]))
-        rows.append((peer["node"], peer["address"], str(peer["as"]), state, since, *counts, peer["last_error"]))
+        why = peer.get("why_not") or peer["last_error"]
+        rows.append((peer["node"], peer["address"], str(peer["as"]), state, since, *counts, why))
     return rows
 
 

@@ -19,7 +19,8 @@ from pybgp import pack_address
 
 from .bgp_peers import sessions_of_bgp_peers
 from .model import Node
-from .sessions import Local, MeshPeer, Options, export_pools
+from .sessions import Local, MeshPeer, Options
+from .telling import ExportRules
 from .view import View
 
 
@@ -33,18 +34,18 @@ class Topology:
     problems: tuple[str, ...]
 
 
-def topology(view: View, local: Local, options: Options) -> Topology:
-    """The sessions that this node should have, and what is wrong with them."""
-    return _Topology(view, local, options).make()
+def topology(view: View, local: Local, options: Options, rules: ExportRules) -> Topology:
+    """The sessions that this node should have, and what is wrong with them. `rules` are what neighbours are told by."""
+    return _Topology(view, local, options, rules).make()
 
 
 class _Topology:
-    def __init__(self, view: View, local: Local, options: Options) -> None:
+    def __init__(self, view: View, local: Local, options: Options, rules: ExportRules) -> None:
         self._view, self._local, self._options = view, local, options
         self._others = [node for node in view.nodes if node.name != local.name and node.bgp]
         self._own = view.node(local.name) or Node(name=local.name)
         self._problems: list[str] = []
-        self._pools = export_pools(view.pools)
+        self._rules = rules
 
     def make(self) -> Topology:
         cluster_id = self._cluster_id()
@@ -104,10 +105,15 @@ class _Topology:
         cluster_id: int | None,
     ) -> None:
         """`reflectors` are the AS numbers of those that have the label, by name."""
-        if self._view.configuration.node_mesh_password is not None and self._options.password is None:
-            self._problems.append(
-                "the mesh has a password in a Kubernetes secret, which is out of reach here: give --mesh-password-file"
-            )
+        reference = self._view.configuration.node_mesh_password
+        self._password = self._options.password
+        if reference is not None:
+            self._password = self._options.secrets.get(reference, self._password)
+            if self._password is None:
+                self._problems.append(
+                    f"the password of the mesh is in the secret {reference.name}, which etcd does not hold: give "
+                    f"--secrets-dir with a file {reference.name}/{reference.key}, or --mesh-password-file"
+                )
         reflected = self._local.asn in reflectors.values()
         we_reflect = self._local.name in reflectors
         for address, name in nodes.items():
@@ -160,16 +166,22 @@ class _Topology:
             local_address=own_address,
             restart_time=120 if restart_time is None else min(4095, max(0, round(restart_time))),
             hold_time=self._options.hold_time,
-            password=self._options.password,
+            password=self._password,
             ttl_security=self._options.ttl_security,
         )
 
     def _filtered(self, peers: dict[str, MeshPeer]) -> dict[str, MeshPeer]:
         """With what each may be told: whoever is outside of the AS hears of pools alone, and so does everybody from a
         node that Calico calls a reflector or that may know routes of others than nodes. Nodes have looked at the
-        pools themselves before they announced anything, so that the mesh need not ask again."""
+        pools themselves before they announced anything, so that the mesh need not ask again, unless communities are
+        to be added."""
         strict = self._own.cluster_id is not None or any(not peer.node for peer in peers.values())
-        return {
-            address: replace(peer, export=self._pools) if strict or not peer.internal else peer
-            for address, peer in sorted(peers.items())
-        }
+        strict = strict or bool(self._rules.communities)
+        found = {}
+        for address, peer in sorted(peers.items()):
+            if peer.export is not None:
+                peer = replace(peer, export=replace(self._rules, filters=peer.export.filters))
+            elif strict or not peer.internal:
+                peer = replace(peer, export=self._rules)
+            found[address] = peer
+        return found

@@ -12,6 +12,7 @@ from pybgp.family import IPV4_UNICAST, IPV6_UNICAST, Afi, Family, Safi
 from pybgp.fsm.states import State
 from pybgp.groups import DEFAULT
 from pybgp.listing import ListedRoute
+from pybgp.local_socket import LocalSocket
 from pybgp.messages import Notification, decode_message, encode_message
 from pybgp.messages.attributes.aggregator import AGGREGATOR
 from pybgp.messages.attributes.as_path import AS_PATH, AsPath
@@ -85,6 +86,7 @@ __all__ = [
     "Family",
     "FamilySnapshot",
     "ListedRoute",
+    "LocalSocket",
     "Notification",
     "Origin",
     "PathAttributes",

@@ -181,6 +181,13 @@ class Batches(_Subscription, AsyncIterator[Sequence[ChangeBatch]]):
     async def __anext__(self) -> Sequence[ChangeBatch]:
         return [ChangeBatch(delta) for delta in await self.deltas()]
 
+    def unread(self) -> list[ChangeBatch]:
+        """All that has not been read yet, at once: for who stops reading here."""
+        found: list[ChangeBatch] = []
+        while deltas := self.feed.take():
+            found += map(ChangeBatch, deltas)
+        return found
+
     async def deltas(self) -> list[Delta]:
         await asyncio.sleep(0)  # a reader that finds always more shall not starve the sessions
         while not (deltas := self.feed.take()):

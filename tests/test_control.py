@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pybgp import ControlSocket, control
+from pybgp import ControlSocket, control, local_socket
 
 
 @contextlib.asynccontextmanager
@@ -70,10 +70,11 @@ async def test_an_endless_line(tmp_path: Path) -> None:
 async def test_clients_that_say_nothing_are_bounded_and_dropped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(control, "PATIENCE", 0.2)
+    for module in (control, local_socket):
+        monkeypatch.setattr(module, "PATIENCE", 0.2)
     async with listening(tmp_path / "s") as made, contextlib.AsyncExitStack() as stack:
         silent = []
-        for _ in range(control.MOST_CLIENTS):
+        for _ in range(local_socket.MOST_CLIENTS):
             reader, writer = await asyncio.open_unix_connection(str(made.path))
             stack.callback(writer.close)
             silent.append(reader)
@@ -84,7 +85,8 @@ async def test_clients_that_say_nothing_are_bounded_and_dropped(
 
 
 async def test_a_client_that_does_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control, "PATIENCE", 0.2)
+    for module in (control, local_socket):
+        monkeypatch.setattr(module, "PATIENCE", 0.2)
     async with listening(tmp_path / "s", lambda request: {"status": "x" * 4_000_000}) as made:
         reader, writer = await asyncio.open_unix_connection(str(made.path), limit=16)
         writer.write(b"{}\n" * 3)

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from .burst import Burst
+from .contest import INSIST
 from .fib import LINGER, Fib
 from .problem import Problem, Reporter
 from .reader import Reader
@@ -36,6 +37,7 @@ logger = logging.getLogger("calico_route.kernel")
 KERNEL_LOSS = 0.05  # seconds to let a link going down tell the whole story before routes are put back
 RETRY_FIRST, RETRY_LAST = 1.0, 30.0
 REPORT_AFTER = 0.5  # seconds of quiet before the log tells what is kept out
+OTHERS_AFTER = 5.0  # seconds until it is looked who has had the last word, where somebody else writes our routes
 NOT_OPEN = "the kernel's routes are not open: start() first, and not after close()"
 LOOK_AFTER = 1.0  # seconds from an event that can have changed routes in silence to a full look
 
@@ -43,7 +45,9 @@ LOOK_AFTER = 1.0  # seconds from an event that can have changed routes in silenc
 class Kernel:
     """Learned routes of one table and protocol, in the network namespace `netns` (None: the process's own).
 
-    Only routes of that protocol in that table are ever touched. Not safe for use from several threads.
+    Only routes of that protocol in that table are ever touched, but with `insist` those of others too that have the
+    very destination and metric of a learned one: what others take is then overwritten, once a second at most. Without,
+    what they make stays, and what they delete is put back after growing pauses. Not safe for use from several threads.
     Callbacks run in the event loop: `on_next_hops_changed` with the next hops whose `resolve` gives
     another answer than before (None: ask again about all), `on_links_changed` without arguments (of addresses, too),
     `on_workloads_changed` without arguments when `link_routes` or `local_route` may give another answer.
@@ -58,6 +62,7 @@ class Kernel:
         netns: str | None = None,
         workload_interfaces: str = "cali",
         monitor_buffer: int = 1 << 23,
+        insist: bool = False,
     ) -> None:
         self.table = table
         self.protocol = protocol
@@ -68,7 +73,7 @@ class Kernel:
         self.adopted: Mapping[tuple[int, bytes], RouteSpec] = {}
         self._netns = netns
         self._monitor_buffer = monitor_buffer
-        self._state = State(table, protocol, metric)
+        self._state = State(table, protocol, metric, insist=insist)
         self._here = self._state.here
         self._fibs = self._state.fibs
         self._reader = Reader(table, protocol, netns)
@@ -229,6 +234,14 @@ class Kernel:
     def interface_exists(self, name: str) -> bool:
         return name in self._here.names
 
+    def interface_of(self, afi: int, nlri: bytes, next_hop: bytes) -> str | None:
+        """Through which interface a destination is reached: that of its next hop, or without one that on whose link
+        it is."""
+        if not next_hop:
+            return self._here.host_route(afi, nlri, "")
+        hops = self._state.resolver.resolve(next_hop).hops
+        return self._here.name(hops[0].ifindex) if hops else None
+
     def routes(self) -> KernelSnapshot:
         """What is in the kernel now, and what is not, and why."""
         return KernelSnapshot(
@@ -293,6 +306,7 @@ class Kernel:
                 if fib.failed:
                     self._timers.later("retry", self._retry_delay, self._retry)
             self._timers.later("report", REPORT_AFTER, self._report)
+            self._put_back_in(self._state.kept_out(asyncio.get_running_loop().time()))
         await asyncio.sleep(0)
 
     async def _burst(self, fib: Fib) -> None:
@@ -342,8 +356,10 @@ class Kernel:
             self._call(self.on_links_changed)
         if effects.workloads:
             self._call(self.on_workloads_changed)
-        if effects.put_back_in is not None:
-            self._timers.later("put back", effects.put_back_in, self._put_back)
+        self._put_back_in(effects.put_back_in)
+        if effects.strange:
+            self._timers.later("report", REPORT_AFTER, self._report)
+            self._look_soon("somebody writes routes of our protocol, maybe just before ours", OTHERS_AFTER)
         if effects.kernel_loss:
             self._timers.later("kernel loss", KERNEL_LOSS, self._put_back_kernel_loss)
         if effects.link_down:
@@ -351,8 +367,14 @@ class Kernel:
         if self._state.dirty:
             self._kick()
 
+    def _put_back_in(self, pause: float | None) -> None:
+        if pause is not None:  # another place may be due sooner than this one
+            self._timers.later("put back", min(pause, INSIST), self._put_back)
+
     def _put_back(self) -> None:
-        problems = self._state.put_back(asyncio.get_running_loop().time())
+        now = asyncio.get_running_loop().time()
+        problems = self._state.put_back(now)
+        self._put_back_in(self._state.contest.next_in(now))
         if problems:
             more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
             words = "; ".join(dict.fromkeys(problem.text for problem in problems))

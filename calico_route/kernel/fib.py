@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from itertools import islice, repeat
 
-from .installed import Installed, Wish
+from .installed import Installed, Other, Wish
 from .problem import (
     OWN_ADDRESS,
     Problem,
@@ -20,8 +20,11 @@ from .problem import (
     Reason,
     connected_here,
     covers_next_hop,
+    goes_before,
     in_the_way,
     refused,
+    strange,
+    taken_over,
 )
 from .resolver import NO_CARRIER_COST, Resolver
 from .route import NextHop, RouteOptions, RouteSpec, RouteType
@@ -35,8 +38,11 @@ LINGER = 0.2  # seconds that a route outlives its next hop, for BGP to name anot
 class Fib(Installed):
     """No I/O: `now` is an argument."""
 
-    def __init__(self, afi: int, surroundings: Surroundings, metric: int | None = None) -> None:
+    def __init__(
+        self, afi: int, surroundings: Surroundings, metric: int | None = None, *, insist: bool = False
+    ) -> None:
         super().__init__(afi, surroundings, metric)
+        self.insist = insist
         self.resolver: Resolver  # set by whoever joins the two families to one resolver
         self.failed: dict[bytes, None] = {}
         self.lingering: dict[bytes, float] = {}
@@ -120,13 +126,16 @@ class Fib(Installed):
                 del dirty[destination]
         works = Works()
         desired, installed, lost = self.desired, self.installed, self._lost
-        reasons, unconfirmed, surplus = self.reasons, self.unconfirmed, self.surplus
+        reasons, unconfirmed, surplus, others = self.reasons, self.unconfirmed, self.surplus, self.others
         foreign, local = self._here.routes[self.afi], self._here.local_nlri
         guards = self.resolver.guards(self.afi)
         if self._plain(nlri, works):
             if not dirty:
                 self._overdue.clear()
             return works.sorted()
+        for destination in self.granted.intersection(nlri):
+            others.pop(destination, None)
+            unconfirmed.pop(destination, None)
         removed: tuple[int, int] | None = None  # metric and prefix length of the group that `remove` adds to
         nowhere: list[bytes] = []
         remove = nowhere.append
@@ -137,7 +146,7 @@ class Fib(Installed):
             have = installed.get(destination)
             wish = desired.get(destination)
             if wish is None:
-                if have is None or surplus or unconfirmed or reasons or lost:
+                if have is None or surplus or unconfirmed or reasons or lost or others:
                     self._plan_removal(destination, have, works)
                     continue
                 kind = (have.metric, destination[0])
@@ -154,6 +163,7 @@ class Fib(Installed):
                 or destination in guards
                 or destination in local
                 or destination in surplus
+                or destination in others
             ):
                 reason = self._why_not(destination, spec)
                 if reason is not None:
@@ -167,15 +177,17 @@ class Fib(Installed):
             if unconfirmed:
                 unconfirmed.pop(destination, None)
             if have is spec:
-                for other in surplus.get(destination, ()):
+                for other in self._surplus(destination):
                     works.add(Op.DELETE_EXACT, other, destination)
                 continue
-            op = Op.ADD if have is None and destination not in lost else Op.REPLACE
+            known = have is not None or destination in lost or destination in self.granted
+            op = Op.REPLACE if known else Op.ADD
             if group is None or group[0] is not op or group[2] != destination[0]:
                 assert isinstance(spec, RouteSpec)
                 group = (op, spec, destination[0])
                 append = works.group(op, spec, destination[0]).append
             append(destination)
+        self.granted.difference_update(nlri)
         if not dirty:
             self._overdue.clear()
         return works.sorted()
@@ -183,7 +195,8 @@ class Fib(Installed):
     def _plain(self, nlri: list[bytes], works: Works) -> bool:
         """Plan destinations that are all alike in one go, as they mostly are: new ones with one wish, or those that
         nobody wants any more with one route. False: nothing was planned."""
-        if self.surplus or self.unconfirmed or self.reasons or self._lost or len(nlri) < INTERESTING:
+        odd = self.surplus or self.unconfirmed or self.reasons or self._lost or self.others or self.granted
+        if odd or len(nlri) < INTERESTING:
             return False
         wishes, haves = list(map(self.desired.get, nlri)), list(map(self.installed.get, nlri))
         wish, have = wishes[0], haves[0]
@@ -231,11 +244,10 @@ class Fib(Installed):
         return self.installed.get(nlri)
 
     def _plan_removal(self, nlri: bytes, have: RouteSpec | None, works: Works) -> None:
-        if have is not None:
+        if have is not None and have.metric not in self.others.get(nlri, ()):
             works.add(Op.DELETE, bare(have.metric), nlri)
-        if nlri in self.surplus:
-            for other in self.surplus[nlri]:
-                works.add(Op.DELETE_EXACT, other, nlri)
+        for other in self._surplus(nlri):
+            works.add(Op.DELETE_EXACT, other, nlri)
         if self.unconfirmed:
             self.unconfirmed.pop(nlri, None)
         if self.reasons:
@@ -247,9 +259,9 @@ class Fib(Installed):
         self.reasons[nlri] = reason
         if nlri in self.unconfirmed:
             return  # what was found at the start stands until the sweep
-        for other in self.surplus.get(nlri, ()):
+        for other in self._surplus(nlri):
             works.add(Op.DELETE_EXACT, other, nlri)
-        if have is None or reason.kind == ProblemKind.FOREIGN:
+        if have is None or reason.kind == ProblemKind.FOREIGN or have.metric in self.others.get(nlri, ()):
             return
         if reason.kind == ProblemKind.NEXT_HOP and nlri not in self._overdue:
             self.lingering.setdefault(nlri, now + LINGER)
@@ -267,8 +279,46 @@ class Fib(Installed):
             return covers_next_hop(self.afi, *self.resolver.guarded_by(self.afi, nlri))
         if isinstance(spec, Reason):
             return spec
+        if nlri in self.granted:
+            return None
         foreign = here.in_slot(self.afi, nlri, spec.metric)
-        return in_the_way(here, foreign) if foreign is not None else None
+        if foreign is not None:
+            return in_the_way(here, foreign, here.makers.get((self.afi, nlri), ""), insist=self.insist)
+        other = self.others.get(nlri, {}).get(spec.metric)
+        if other is None:
+            return None
+        if other.spec == spec:  # what ours would be
+            self.forget_other(nlri, spec.metric)
+            return None
+        return taken_over(here, other.spec, other.maker, insist=self.insist)
+
+    def _surplus(self, nlri: bytes) -> list[RouteSpec]:
+        """Routes of ours that are of another metric than the one that counts, and nobody else's."""
+        theirs = self.others.get(nlri, ())
+        return [spec for spec in self.surplus.get(nlri, ()) if spec.metric not in theirs]
+
+    # --- other writers ---
+
+    def taken(self, nlri: bytes, spec: RouteSpec, maker: str) -> bool:
+        """Another process has made or changed a route of our protocol; False: it is the one that ours would be."""
+        wish = self.desired.get(nlri)
+        same = wish is not None and self._resolved_wish(wish) == spec
+        if same:
+            self.forget_other(nlri, spec.metric)
+        else:
+            self.others.setdefault(nlri, {})[spec.metric] = Other(spec, maker)
+        self.touch((nlri,))
+        return not same
+
+    def grant(self, nlri: bytes) -> None:
+        """Ours has its way there once: what somebody else has made is overwritten, or deleted."""
+        if nlri in self.desired or nlri in self.others:
+            self.granted.add(nlri)
+            self.dirty[nlri] = None
+
+    def kept_out(self) -> list[bytes]:
+        """Where a route of another protocol keeps ours out."""
+        return [nlri for nlri, reason in self.reasons.items() if reason.kind == ProblemKind.FOREIGN]
 
     def _resolve(self, wish: Wish) -> RouteSpec | Reason:
         options = wish.options
@@ -331,6 +381,9 @@ class Fib(Installed):
         self.installed.update(dict.fromkeys(work.nlri, work.spec))
         if self._lost:
             self._lost.difference_update(work.nlri)
+        if self.insist and work.op == Op.REPLACE:
+            for nlri in self._here.routes[self.afi].keys() & set(work.nlri):
+                self._here.forget_slot(self.afi, nlri, work.spec.metric)
         for nlri, before in bad.items():
             if before is None:
                 del self.installed[nlri]
@@ -382,10 +435,15 @@ class Fib(Installed):
 
     def sweep(self) -> int:
         """Mark for deletion what was found and nobody asked for; gives how many destinations."""
-        stale = [nlri for nlri in self.unconfirmed if nlri not in self.desired]
+        if self.insist:
+            self.granted.update(self.others)
+            self.dirty.update(dict.fromkeys(self.others))
+        left = set(self.others) - self.granted
+        stale = [nlri for nlri in self.unconfirmed if nlri not in self.desired and nlri not in left]
         self.dirty.update(dict.fromkeys(self.unconfirmed))
         self.dirty.update(dict.fromkeys(self.surplus))
         self.unconfirmed.clear()
+        self.settled = True
         return len(stale)
 
     def grace(self) -> None:
@@ -397,6 +455,27 @@ class Fib(Installed):
         self.reasons.clear()
         self._count_as_found()
         self._graced = True
+        self.settled = False
 
     def problems(self) -> list[Problem]:
-        return [Problem(self.afi, nlri, *reason) for nlri, reason in self.reasons.items()]
+        """Every destination that is not as it should be."""
+        every = {**self._outranked(), **self._strange(), **self.reasons}
+        return [Problem(self.afi, nlri, *reason) for nlri, reason in every.items()]
+
+    def _strange(self) -> dict[bytes, Reason]:
+        here, insist = self._here, self.insist
+        return {
+            nlri: strange(here, other.spec, other.maker, insist=insist)
+            for nlri, by_metric in self.others.items()
+            for other in by_metric.values()
+        }
+
+    def _outranked(self) -> dict[bytes, Reason]:
+        here, found = self._here, {}
+        foreign, installed = here.routes[self.afi], self.installed
+        for nlri in foreign.keys() & installed.keys():
+            if nlri in self.desired:
+                best, metric = foreign[nlri][0], installed[nlri].metric
+                if best.spec.metric < metric and not best.tos:
+                    found[nlri] = goes_before(here, best, metric, here.makers.get((self.afi, nlri), ""))
+        return found

@@ -17,6 +17,13 @@ class Wish(NamedTuple):
     options: RouteOptions = PLAIN
 
 
+class Other(NamedTuple):
+    """A route of our protocol that another process has made."""
+
+    spec: RouteSpec
+    maker: str
+
+
 _DAMAGED = RouteSpec(extra=b"damaged")  # ours, but no longer as we made it
 
 
@@ -32,6 +39,9 @@ class Installed:
         self.surplus: dict[bytes, list[RouteSpec]] = {}  # ours too, of another metric
         self.dirty: dict[bytes, None] = {}
         self.reasons: dict[bytes, Reason] = {}  # why what is wanted is not in
+        self.others: dict[bytes, dict[int, Other]] = {}  # of our protocol, by metric, made by somebody else
+        self.granted: set[bytes] = set()  # where ours may go in over what somebody else has made
+        self.settled = False  # nothing of before is waited for any more
         self._here = surroundings
         self._lost: set[bytes] = set()  # gone from the kernel without our doing
         self._graced = False  # since the last full look began
@@ -88,6 +98,9 @@ class Installed:
             del self.unconfirmed[nlri]
         if self._graced:
             self._count_as_found()
+        for nlri, by_metric in list(self.others.items()):
+            for other in [other for other in by_metric.values() if other.spec not in routes.get(nlri, ())]:
+                self.forget_other(nlri, other.spec.metric)
         self._lost.update(nlri for nlri in gone if nlri in desired)
         self.touch(gone)
         self.dirty.update({n: None for n in desired if n not in installed and n not in self.reasons})
@@ -148,6 +161,14 @@ class Installed:
             self.unconfirmed.pop(nlri, None)
             self._lost.add(nlri)
         return nlri in self.desired
+
+    def forget_other(self, nlri: bytes, metric: int) -> bool:
+        """Another writer's route is gone, or ours; False if there was none."""
+        by_metric = self.others.get(nlri, {})
+        known = by_metric.pop(metric, None) is not None
+        if not by_metric:
+            self.others.pop(nlri, None)
+        return known
 
     def displaced(self, nlri: bytes, metric: int) -> None:
         """A foreign route has taken the place of ours (`ip route replace`)."""

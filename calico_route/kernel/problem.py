@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import NamedTuple
 
-from .route import KernelRoute, RouteType, address_text, prefix_text, protocol_name, type_name
+from .route import KernelRoute, RouteSpec, RouteType, address_text, prefix_text, protocol_name, type_name
 from .surroundings import Surroundings
 
 logger = logging.getLogger("calico_route.kernel")
@@ -19,6 +19,8 @@ class ProblemKind(StrEnum):
     FOREIGN = "foreign-route"  # a route of somebody else has the place
     REFUSED = "refused"  # the kernel did not take it
     CONTESTED = "contested"  # somebody else deletes or changes it
+    OUTRANKED = "outranked"  # it is in, but a route of somebody else goes before it
+    STRANGE = "strange"  # of our protocol, but nobody asked this agent for it
 
 
 class Reason(NamedTuple):
@@ -44,19 +46,56 @@ class Problem(NamedTuple):
         return f"{self.prefix}: {self.text}"
 
 
-def in_the_way(here: Surroundings, route: KernelRoute) -> Reason:
-    spec = route.spec
-    if spec.type != RouteType.UNICAST:
-        ways = type_name(spec.type)
-    else:
-        ways = ", ".join(
-            (f"via {address_text(hop.gateway)} " if hop.gateway else "") + f"dev {here.name(hop.ifindex)}"
-            for hop in spec.nexthops
-        )
+def _looks(here: Surroundings, spec: RouteSpec) -> str:
+    ways = ", ".join(
+        (f"via {address_text(hop.gateway)} " if hop.gateway else "") + f"dev {here.name(hop.ifindex)}"
+        for hop in spec.nexthops
+    )
+    return f"{ways if spec.type == RouteType.UNICAST else type_name(spec.type)}, metric {spec.metric}"
+
+
+def _by(maker: str) -> str:
+    return f", made by {maker}," if maker else ""
+
+
+def _fate(insist: bool) -> str:
+    if insist:
+        return "overwritten, once a second at most (--contested insist)"
+    return "left alone; the learned route goes in as soon as that one is deleted"
+
+
+def in_the_way(here: Surroundings, route: KernelRoute, maker: str = "", *, insist: bool = False) -> Reason:
+    """`maker`: the process that made it, where that is known."""
     return Reason(
         ProblemKind.FOREIGN,
-        f"a route of protocol {protocol_name(route.protocol)} ({ways}, metric {spec.metric}) is in the way and "
-        f"is left alone; the learned route goes in as soon as that one is deleted",
+        f"a route of protocol {protocol_name(route.protocol)} ({_looks(here, route.spec)}){_by(maker)} is in the way "
+        f"and is {_fate(insist)}",
+    )
+
+
+def goes_before(here: Surroundings, route: KernelRoute, metric: int, maker: str = "") -> Reason:
+    return Reason(
+        ProblemKind.OUTRANKED,
+        f"a route of protocol {protocol_name(route.protocol)} ({_looks(here, route.spec)}){_by(maker)} goes before "
+        f"the learned one, whose metric is {metric}; packets take that way until it is deleted",
+    )
+
+
+def taken_over(here: Surroundings, spec: RouteSpec, maker: str, *, insist: bool) -> Reason:
+    """Another writer of our protocol has this place."""
+    return Reason(
+        ProblemKind.CONTESTED,
+        f"was changed by {maker} to another route of our protocol ({_looks(here, spec)}), which is {_fate(insist)}. "
+        f"Only one program may write routes of that protocol: end the other",
+    )
+
+
+def strange(here: Surroundings, spec: RouteSpec, maker: str, *, insist: bool) -> Reason:
+    fate = "it is deleted" if insist else "it is left alone until this agent starts again"
+    return Reason(
+        ProblemKind.STRANGE,
+        f"a route of our protocol ({_looks(here, spec)}) was made by {maker}, not by this agent; {fate}. Only one "
+        f"program may write routes of that protocol",
     )
 
 
@@ -88,6 +127,13 @@ def refused(words: str) -> Reason:
     return Reason(ProblemKind.REFUSED, f"the kernel refused it: {words}; it is tried again")
 
 
+_HEADINGS = {
+    **dict.fromkeys(ProblemKind, "not in the kernel"),
+    ProblemKind.OUTRANKED: "without effect",
+    ProblemKind.STRANGE: "not ours",
+}
+
+
 class Reporter:
     """Tells the log about problems: one line a reason, when the number of destinations has changed."""
 
@@ -101,7 +147,7 @@ class Reporter:
         for reason, kept_out in found.items():
             if self._told.get(reason) != len(kept_out):
                 more = f" and {len(kept_out) - 1} more" if len(kept_out) > 1 else ""
-                logger.warning("not in the kernel: %s%s: %s", kept_out[0].prefix, more, reason.text)
+                logger.warning("%s: %s%s: %s", _HEADINGS[reason.kind], kept_out[0].prefix, more, reason.text)
         for reason in self._told.keys() - found.keys():
-            logger.info("keeps no route out of the kernel any more: %s", reason.text)
+            logger.info("over: %s", reason.text)
         self._told = {reason: len(kept_out) for reason, kept_out in found.items()}

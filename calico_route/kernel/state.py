@@ -21,7 +21,7 @@ class Effects:
 
     `next_hops`: those whose cost or usability is another now. `put_back_in`: seconds until routes that
     somebody else took may be put back. `kernel_loss`: the kernel itself deleted routes; look again soon.
-    `link_down`: routes may have gone in silence.
+    `link_down`: routes may have gone in silence. `strange`: somebody has made routes of our protocol.
     """
 
     next_hops: set[bytes] = field(default_factory=set)
@@ -30,14 +30,15 @@ class Effects:
     put_back_in: float | None = None
     kernel_loss: bool = False
     link_down: bool = False
+    strange: bool = False
 
 
 class State:
-    def __init__(self, table: int, protocol: int, metric: int | None) -> None:
+    def __init__(self, table: int, protocol: int, metric: int | None, *, insist: bool = False) -> None:
         self.table = table
         self.protocol = protocol
         self.here = Surroundings()
-        self.fibs = {afi: Fib(afi, self.here, metric) for afi in (IPV4, IPV6)}
+        self.fibs = {afi: Fib(afi, self.here, metric, insist=insist) for afi in (IPV4, IPV6)}
         self.resolver = Resolver(
             self.here,
             lambda afi, nlri: self.fibs[afi].learned(nlri),
@@ -45,7 +46,7 @@ class State:
         )
         for fib in self.fibs.values():
             fib.resolver = self.resolver
-        self.contest = Contest()
+        self.contest = Contest(insist=insist)
         self.protected: set[bytes] = set()
         self._lost_to_kernel: list[tuple[int, bytes]] = []
 
@@ -96,6 +97,8 @@ class State:
             self._ours_changed(fib, event, now, effects)
             return
         self.here.apply_route(event)
+        if event.present and event.port and event.nlri in fib.desired:
+            self.here.makers[event.afi, event.nlri] = self.contest.who(event.port)
         if event.present and event.flags & NLM_F_REPLACE:
             fib.displaced(event.nlri, route.spec.metric)
         fib.touch((event.nlri,))
@@ -109,20 +112,49 @@ class State:
             if event.flags & NLM_F_REPLACE:
                 self.here.forget_slot(event.afi, event.nlri, spec.metric)
             harmed = fib.appeared(event.nlri, spec)
+            if event.port:
+                self._taken(fib, event, now, effects)
+                return
         else:
             harmed = fib.vanished(event.nlri, spec)
+            if fib.forget_other(event.nlri, spec.metric):
+                fib.touch((event.nlri,))
+                return
         if not harmed:
             return
         if event.port:
-            effects.put_back_in = self.contest.note(event.afi, event.nlri, event.present, event.port, now)
+            effects.put_back_in = self.contest.note(event.afi, event.nlri, "was deleted", event.port, now)
         else:  # the kernel itself, because a link goes down: the rest of that story follows
             self._lost_to_kernel.append((event.afi, event.nlri))
             effects.kernel_loss = True
 
+    def _taken(self, fib: Fib, event: RouteEvent, now: float, effects: Effects) -> None:
+        if not fib.taken(event.nlri, event.route.spec, self.contest.who(event.port)):
+            return
+        effects.strange = True
+        insist = self.contest.insist
+        if insist and event.nlri in fib.desired:
+            effects.put_back_in = self.contest.note(event.afi, event.nlri, "was changed", event.port, now)
+        elif insist and fib.settled:
+            effects.put_back_in = self.contest.note(event.afi, event.nlri, "was made", event.port, now)
+
+    def kept_out(self, now: float) -> float | None:
+        """By `insist`, routes of other protocols are not left in the way: in how many seconds ours go in."""
+        if not self.contest.insist:
+            return None
+        for afi, fib in self.fibs.items():
+            for nlri in fib.kept_out():
+                self.contest.wait(afi, nlri, fib.reasons[nlri], now)
+        return self.contest.next_in(now)
+
     def put_back(self, now: float) -> list[Problem]:
         """Put back what somebody else took; gives what that was."""
         places = self.contest.take(now)
-        self._touch(places)
+        for afi, nlri in places:
+            if self.contest.insist:
+                self.fibs[afi].grant(nlri)
+            else:
+                self.fibs[afi].touch((nlri,))
         return [Problem(afi, nlri, *reason) for (afi, nlri), reason in places.items()]
 
     def put_back_kernel_loss(self) -> None:
@@ -181,5 +213,6 @@ class State:
 
     def problems(self, now: float) -> list[Problem]:
         found = [problem for fib in self.fibs.values() for problem in fib.problems()]
-        contested = self.contest.shown(now)
-        return found + [Problem(afi, nlri, *reason) for (afi, nlri), reason in contested.items()]
+        told = {(problem.afi, problem.nlri) for problem in found}
+        contested = self.contest.shown(now).items()
+        return found + [Problem(afi, nlri, *reason) for (afi, nlri), reason in contested if (afi, nlri) not in told]

@@ -15,6 +15,7 @@ class Surroundings:
         self.links: dict[int, Link] = {}
         self.names: dict[str, int] = {}
         self.routes: dict[int, dict[bytes, tuple[KernelRoute, ...]]] = {IPV4: {}, IPV6: {}}
+        self.makers: dict[tuple[int, bytes], str] = {}  # processes that made foreign routes where ours would be
         self._addresses: dict[tuple[int, bytes], int] = {}  # (interface, address) -> prefix length
         self._local: dict[bytes, int] = {}  # address -> on how many interfaces
         self.local_nlri: set[bytes] = set()  # the same as destinations
@@ -85,6 +86,7 @@ class Surroundings:
             table[event.nlri] = after
         else:
             table.pop(event.nlri, None)
+            self.makers.pop((event.afi, event.nlri), None)
         self._count(event.afi, event.nlri[0], bool(after) - bool(before))
 
     def forget_slot(self, afi: int, nlri: bytes, metric: int) -> None:

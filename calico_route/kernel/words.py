@@ -39,4 +39,4 @@ def process_name(port: int) -> str:
         with open(f"/proc/{port}/comm", encoding="utf-8", errors="replace") as file:
             return f"process {port} ({file.read().strip()})"
     except OSError:
-        return f"process {port}, which has ended" if port < 1 << 22 else "another process"
+        return f"process {port} (which has ended)" if port < 1 << 22 else "another process"

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from calico_route.kernel import RouteOptions
 from pybgp import IPV4_UNICAST, IPV6_UNICAST, Prefix, format_address
 
 Route = tuple[bytes, ...]
+PLAIN = RouteOptions()
 _FAMILIES = {1: IPV4_UNICAST, 2: IPV6_UNICAST}
 
 
@@ -33,6 +35,7 @@ class MemoryKernel:
         self.on_workloads_changed: Callable[[], None] | None = None
         self.adopted: Mapping[tuple[int, bytes], Route] = {}
         self.table: dict[tuple[int, bytes], Route] = {}
+        self.options: dict[tuple[int, bytes], RouteOptions] = {}
         self.unconfirmed: set[tuple[int, bytes]] = set()
         self.log: list[str] = []
         self.protected: set[bytes] = set()
@@ -51,15 +54,16 @@ class MemoryKernel:
     async def close(self) -> None:
         self.closed = True
 
-    def update(self, afi: int, nlri: Sequence[bytes], next_hops: Route | None) -> None:
+    def update(self, afi: int, nlri: Sequence[bytes], next_hops: Route | None, options: RouteOptions = PLAIN) -> None:
         for one in nlri:
             key = afi, one
             self.unconfirmed.discard(key)
             if next_hops is None:
                 if self.table.pop(key, None) is not None:
                     self.log.append(f"delete {self._text(key)}")
-            elif self.table.get(key) != next_hops:
-                self.table[key] = next_hops
+                self.options.pop(key, None)
+            elif (self.table.get(key), self.options.get(key, PLAIN)) != (next_hops, options):
+                self.table[key], self.options[key] = next_hops, options
                 self.log.append(f"replace {self._text(key)}")
 
     async def flush(self) -> None:
@@ -90,7 +94,8 @@ class MemoryKernel:
         self.protected = set(addresses)
 
     def link_routes(self, prefix: str | None = None) -> Mapping[tuple[int, bytes], str]:
-        found = {Prefix(text): name for text, name in self.workloads.items() if name.startswith(prefix or "cali")}
+        wanted = "cali" if prefix is None else prefix
+        found = {Prefix(text): name for text, name in self.workloads.items() if name.startswith(wanted)}
         return {(prefix.family.afi, prefix.nlri): name for prefix, name in found.items()}
 
     def local_route(self, nlri: bytes, afi: int) -> bool:
@@ -98,6 +103,9 @@ class MemoryKernel:
 
     def interface_exists(self, name: str) -> bool:
         return name in self.interfaces
+
+    def interface_of(self, afi: int, nlri: bytes, next_hop: bytes) -> str | None:
+        return "eth0" if next_hop else self.link_routes("").get((afi, nlri))
 
     def describe(self, afi: int, nlri: bytes) -> str | None:
         route = self.table.get((afi, nlri))

@@ -9,7 +9,9 @@ from calico_route.datastore import Snapshot
 from calico_route.documents import read_document
 from calico_route.model import (
     BgpConfiguration,
+    BgpFilter,
     BgpPeer,
+    BlockAffinity,
     ClusterInformation,
     IpPool,
     Kind,
@@ -55,6 +57,18 @@ def node_without_bgp(name: str) -> Node:
 def bgp_peer(name: str, **spec: Any) -> BgpPeer:
     made = _made(Kind.BGP_PEER, name, spec)
     assert isinstance(made, BgpPeer)
+    return made
+
+
+def bgp_filter(name: str, **spec: Any) -> BgpFilter:
+    made = _made(Kind.BGP_FILTER, name, spec)
+    assert isinstance(made, BgpFilter)
+    return made
+
+
+def block(node: str, cidr: str, **spec: Any) -> BlockAffinity:
+    made, problems = read_document(ResourceKey(Kind.BLOCK_AFFINITY, node, cidr), spec)
+    assert isinstance(made, BlockAffinity), problems
     return made
 
 

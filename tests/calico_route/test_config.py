@@ -63,6 +63,17 @@ def test_defaults() -> None:
     told = read()
     assert (told.hold_time, told.stale_route_time, told.mass_deletion_hold) == (90, 30.0, 300.0)
     assert (told.workloads_from, told.interface_prefix, told.flush_on_exit) == ("etcd", "cali", False)
+    assert (told.announce, told.compat, told.secrets_dir, told.pod_cidrs) == ("workloads", "auto", None, False)
+
+
+def test_what_the_drop_in_is_told(tmp_path: Path) -> None:
+    assert (read().metrics, read("--metrics", "none").metrics) == (("127.0.0.1", 9908), None)
+    assert read("--metrics", "[::1]:80", "--metrics-per-peer").metrics == ("::1", 80)
+    assert (read().bird_socket, read().bird6_socket) == (None, None)
+    assert read("--bird-socket").bird_socket == Path("/var/run/calico/bird.ctl")
+    assert read("--bird6-socket", "/x").bird6_socket == Path("/x")
+    told = read("--announce", "blocks", "--compat", "v3.33", "--secrets-dir", str(tmp_path), USE_POD_CIDR="true")
+    assert (told.announce, told.compat, told.secrets_dir, told.pod_cidrs) == ("blocks", "v3.33", tmp_path, True)
 
 
 def test_all_mistakes_at_once() -> None:
@@ -88,6 +99,12 @@ def test_all_mistakes_at_once() -> None:
         (("--mass-deletion-hold", "nan"), {}, "--mass-deletion-hold 'nan'"),
         (("--mesh-password-file", "/does/not/exist"), {}, "No such file"),
         (("--workloads-from", "air"), {}, "--workloads-from"),
+        (("--announce", "nothing"), {}, "--announce"),
+        (("--metrics", "127.0.0.1"), {}, "--metrics '127.0.0.1': write ADDRESS:PORT"),
+        (("--metrics", "here:80"), {}, "--metrics 'here:80'"),
+        (("--compat", "v2.6"), {}, "--compat"),
+        (("--secrets-dir", "/does/not/exist"), {}, "--secrets-dir '/does/not/exist': No such file"),
+        (("--secrets-dir", "/etc/hostname"), {}, "--secrets-dir '/etc/hostname': Not a directory"),
         (("--interface-prefix", ""), {}, "--interface-prefix"),
         (("--peer-from-file", "x"), {}, "exclude each other"),
         (("--nonsense",), {}, "--nonsense"),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import stat
 import sys
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -231,3 +233,53 @@ def test_wrong_flags(lab: Lab) -> None:
     assert agent.process.popen.wait(10) == 2
     assert "ftp" in agent.process.text()
     assert "Traceback" not in agent.process.text()
+
+
+def test_what_confd_would_have_rendered(lab: Lab) -> None:
+    one, two = pair(lab)
+    file = resources(lab.directory / "nodes.yaml", one, two)
+    words = [sys.executable, "-m", "calico_route", "--peer-from-file", str(file), "--print-bird-config"]
+    text = one.run(*words, "--node-name", "one")
+    assert "protocol bgp Mesh_192_168_78_22 from bgp_template {" in text
+    assert "router id 192.168.78.21;" in text
+
+
+def test_it_keeps_two_privileges(lab: Lab) -> None:
+    one, _ = pair(lab)
+    agent = Agent(one, "--peer-from-file", str(resources(lab.directory / "nodes.yaml", one)))
+    agent.said("speaking BGP")
+    status = Path(f"/proc/{agent.process.pid}/status").read_text()
+    values = dict(line.split(":\t", 1) for line in status.splitlines())
+    two = f"{1 << 10 | 1 << 12:016x}"  # CAP_NET_BIND_SERVICE and CAP_NET_ADMIN
+    assert [values[name] for name in ("CapEff", "CapPrm", "CapBnd", "CapInh")] == [two, two, two, "0" * 16]
+    assert values["NoNewPrivs"] == "1"
+
+
+def test_systemd_and_monitoring(lab: Lab, tmp_path: Path) -> None:
+    one, two = pair(lab)
+    file = resources(lab.directory / "nodes.yaml", one, two, workloads={"192.168.0.2": "two"})
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(10)
+        env = {"NOTIFY_SOCKET": systemd.getsockname(), "WATCHDOG_USEC": "30000000"}
+        flags = ("--peer-from-file", str(file), "--announce-unchecked")
+        agent = Agent(one, *flags, env=env)
+        Agent(two, *flags, "--metrics", "none").wait_established()
+        said: list[str] = []
+
+        def heard(line: str) -> bool:
+            said.extend(systemd.recv(4096).decode().splitlines())
+            return line in said
+
+        status = "STATUS=1 of 1 sessions converged, 1 routes learned, 0 announced"
+        wait_for("the line of status", lambda: heard(status))
+        assert said.count("READY=1") == 1
+        assert "WATCHDOG=1" in said
+        fetch = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1]).read().decode())"
+        page = partial(one.run, sys.executable, "-c", fetch)
+        assert page("http://127.0.0.1:9908/readyz").strip() == "ok"
+        assert 'calico_route_learned_prefixes{family="ipv4"} 1' in page("http://127.0.0.1:9908/metrics")
+        again = Agent(one, *flags, "--node-name", "again", "--log-level", "warning")
+        again.said("no metrics on 127.0.0.1 port 9908: ")
+        assert agent.process.kill(signal.SIGTERM, wait=5) == 0
+        wait_for("the goodbye", lambda: heard("STOPPING=1"))

@@ -344,7 +344,7 @@ def test_filter_cluster_and_flags() -> None:
         document("BGPFilter", {"exportV4": [{"action": "Accept"}, {"action": "Reject"}], "importV6": []}),
     )
     assert isinstance(filter_, BgpFilter)
-    assert [rule["action"] for rule in filter_.export_v4] == ["Accept", "Reject"]
+    assert [rule.accept for rule in filter_.export_v4] == [True, False]
     cluster = good(
         ResourceKey(Kind.CLUSTER_INFORMATION, "", "default"),
         document("ClusterInformation", {"datastoreReady": False, "calicoVersion": "v3.31.0"}),

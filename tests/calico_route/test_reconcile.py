@@ -31,7 +31,8 @@ peers = st.dictionaries(st.integers(1, 6), st.sampled_from([179, 1790])).map(
     lambda found: {f"192.0.2.{number}": peer(number, port) for number, port in found.items()}
 )
 prefixes = st.frozensets(st.integers(1, 8).map(lambda number: Prefix(f"10.0.0.{number}/32")))
-states = st.builds(BgpState, peers, prefixes)
+local_prefs = st.sampled_from([(), ((1, 2147482623), (2, 2147482623)), ((1, 100),)])
+states = st.builds(BgpState, peers, prefixes, local_prefs)
 
 
 @given(states, states)
@@ -57,8 +58,9 @@ def test_nothing_is_touched_that_stays(wanted: BgpState, actual: BgpState) -> No
                 assert address not in wanted.peers
             case WithdrawRoutes(prefixes):
                 assert not wanted.announcements & set(prefixes)
-            case AnnounceRoutes(prefixes):
-                assert not actual.announcements & set(prefixes)
+            case AnnounceRoutes(prefixes, local_prefs):
+                assert local_prefs == wanted.local_prefs
+                assert local_prefs != actual.local_prefs or not actual.announcements & set(prefixes)
 
 
 @given(states, states)

@@ -148,7 +148,11 @@ def test_a_router_for_all_for_some_and_for_one() -> None:
                 "asNumber": 65001,
                 "password": {"secretKeyRef": {"name": "bgp", "key": "password"}},
             },
-            "--mesh-password-file",
+            "--secrets-dir with a file bgp/password",
+        ),
+        (
+            {"peerIP": "198.51.100.1", "asNumber": 65001, "reachableBy": "2001:db8::1"},
+            "another IP version",
         ),
     ],
 )

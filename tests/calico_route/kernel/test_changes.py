@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from calico_route.kernel import IPV4, Kernel, KernelError, ProblemKind
+from calico_route.kernel import IPV4, IPV6, Kernel, KernelError, ProblemKind
 
 from .conftest import Namespace, eventually, nlri, raw
 
@@ -242,8 +242,97 @@ async def test_somebody_deletes_our_routes(namespace: Namespace) -> None:
         assert len(added) == 4
 
 
-async def test_somebody_changes_our_routes_or_makes_more(namespace: Namespace) -> None:
+THEIRS = "192.168.0.2 via 10.0.0.9 dev eth1"
+
+
+async def test_what_somebody_changes_is_left_to_him_until_he_deletes_it(namespace: Namespace) -> None:
     async with Kernel(netns=namespace.name) as kernel:
+        kernel.update(IPV4, [WORKLOAD], (PEER,))
+        await kernel.flush()
+        await kernel.sweep_stale()
+        namespace.ip("route", "replace", "192.168.0.2", "via", "10.0.0.9", "proto", "bird")
+        namespace.ip("route", "add", "192.168.0.9", "via", "10.0.0.9", "proto", "bird")
+        await eventually(lambda: len(kernel.problems()) == 2)
+        changed, made = sorted(kernel.problems(), key=str)
+        assert (changed.kind, made.kind) == (ProblemKind.CONTESTED, ProblemKind.STRANGE)
+        assert changed.text.startswith("was changed by process ")
+        assert "route of our protocol (via 10.0.0.9 dev eth1, metric 0), which is left alone" in changed.text
+        assert "was made by process " in made.text
+        kernel.update(IPV4, [WORKLOAD], (FAR,))
+        await kernel.flush()
+        await kernel.resync()
+        await kernel.sweep_stale()
+        assert namespace.bird() == [THEIRS, "192.168.0.9 via 10.0.0.9 dev eth1"]
+        namespace.ip("route", "del", "192.168.0.2")
+        namespace.ip("route", "del", "192.168.0.9")
+        await eventually(lambda: namespace.bird() == ["192.168.0.2 via 10.0.0.2 dev eth1"])
+        await eventually(lambda: not kernel.problems())
+
+
+async def test_what_is_no_longer_learned_goes_where_it_is_ours_alone(namespace: Namespace) -> None:
+    async with Kernel(netns=namespace.name) as kernel:
+        kernel.update(IPV4, [WORKLOAD, *many(200)], (PEER,))
+        await kernel.flush()
+        namespace.ip("route", "replace", "192.168.0.2", "via", "10.0.0.9", "proto", "bird")
+        await eventually(kernel.problems)
+        kernel.update(IPV4, [WORKLOAD, *many(200)], None)
+        await kernel.flush()
+        assert namespace.bird() == [THEIRS]
+        assert "was made by process" in str(kernel.problems()[0])
+        namespace.ip("route", "del", "192.168.0.2")
+        await eventually(lambda: not kernel.problems())
+
+
+async def test_who_makes_what_is_wanted_makes_no_trouble(namespace: Namespace) -> None:
+    async with Kernel(netns=namespace.name) as kernel:
+        kernel.update(IPV4, [WORKLOAD], (PEER,))
+        await kernel.flush()
+        for hop in ("10.0.0.9", "192.168.78.22"):
+            namespace.ip("route", "replace", "192.168.0.2", "via", hop, "proto", "bird")
+            await eventually(lambda hop=hop: bool(kernel.problems()) == (hop == "10.0.0.9"))
+        namespace.ip("route", "replace", "192.168.0.2", "via", "10.0.0.9", "proto", "bird")
+        await eventually(kernel.problems)
+        kernel.update(IPV4, [WORKLOAD], (bytes((10, 0, 0, 9)),))
+        await eventually(lambda: not kernel.problems())
+        kernel.update(IPV4, [WORKLOAD], None)
+        await eventually(lambda: not namespace.bird())
+
+
+async def test_a_route_of_another_that_goes_before_ours_is_told(namespace: Namespace) -> None:
+    for insist in (False, True):
+        async with Kernel(netns=namespace.name, metric=1024, insist=insist) as kernel:
+            kernel.update(IPV4, [WORKLOAD], (PEER,))
+            await kernel.flush()
+            namespace.ip("route", "add", "192.168.0.2", "via", "10.0.0.9", "metric", "50")
+            await eventually(kernel.problems)
+            (problem,) = kernel.problems()
+            assert problem.kind is ProblemKind.OUTRANKED
+            assert "protocol boot (via 10.0.0.9 dev eth1, metric 50), made by process " in problem.text
+            assert "metric is 1024" in problem.text
+            namespace.ip("route", "del", "192.168.0.2", "metric", "50")
+            await eventually(lambda: not kernel.problems())
+
+
+@pytest.mark.parametrize("family", ["-4", "-6"])
+async def test_insisting_ours_go_in_over_a_route_of_another_protocol(namespace: Namespace, family: str) -> None:
+    afi, one, far, ours = IPV4, "192.168.0.2", "10.0.0.9", LINE
+    destination, hop = WORKLOAD, PEER
+    if family == "-6":
+        afi, one, far = IPV6, "2001:db8:ca11::2", "2001:db8:0:1::2"
+        destination, hop = nlri(one), raw("2001:db8:0:78::22")
+        ours = "2001:db8:ca11::2 via 2001:db8:0:78::22 dev eth0 metric 1024 pref medium"
+    namespace.ip(family, "route", "add", one, "via", far, "proto", "static")
+    async with Kernel(netns=namespace.name, insist=True) as kernel:
+        kernel.update(afi, [destination], (hop,))
+        await eventually(lambda: namespace.bird(family) == [ours])
+        for _ in range(2):
+            namespace.ip(family, "route", "replace", one, "via", far, "proto", "static")
+            await eventually(lambda: namespace.bird(family) == [ours])
+        assert "static" not in namespace.ip(family, "route", "show", one)
+
+
+async def test_insisting_what_somebody_changes_or_makes_more_is_put_right(namespace: Namespace) -> None:
+    async with Kernel(netns=namespace.name, insist=True) as kernel:
         kernel.update(IPV4, [WORKLOAD], (PEER,))
         await kernel.flush()
         namespace.ip("route", "replace", "192.168.0.2", "via", "10.0.0.9", "proto", "bird")
@@ -253,8 +342,11 @@ async def test_somebody_changes_our_routes_or_makes_more(namespace: Namespace) -
         namespace.ip("route", "add", "192.168.0.2", "via", "10.0.0.9", "proto", "bird", "metric", "50")
         await eventually(lambda: kernel.routes().unconfirmed == 1)
         await kernel.flush()
-        assert len(namespace.bird()) == 3
-        assert await kernel.sweep_stale() == 1
+        await eventually(lambda: len(namespace.bird()) == 2)  # nobody has asked for the third one yet
+        await kernel.sweep_stale()
+        await eventually(lambda: namespace.bird() == [LINE])
+        namespace.ip("route", "add", "192.168.0.9", "via", "10.0.0.9", "proto", "bird")
+        await eventually(lambda: len(namespace.bird()) == 2)
         await eventually(lambda: namespace.bird() == [LINE])
 
 
@@ -283,7 +375,7 @@ async def test_resync_finds_what_no_message_told(namespace: Namespace) -> None:
         namespace.ip("route", "replace", "10.64.0.9", "via", "10.0.0.2", "proto", "bird")
         assert await kernel.resync() == 4
         assert len(namespace.bird()) == 50
-        assert "10.64.0.9 via 192.168.78.22 dev eth0" in namespace.bird()
+        assert "10.64.0.9 via 10.0.0.2 dev eth1" in namespace.bird()
         assert await kernel.resync() == 0
 
 

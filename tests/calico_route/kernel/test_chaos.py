@@ -50,7 +50,7 @@ async def test_whatever_happens_it_ends_well(namespace: Namespace, seed: int) ->
         namespace.sysctl(f"net.ipv6.conf.{link}.keep_addr_on_down", "1")
     wanted: dict[tuple[int, str], tuple[str, ...]] = {}
     buffer = 1 << 23 if seed % 2 else 8192  # every other time messages are lost as well
-    async with Kernel(netns=namespace.name, monitor_buffer=buffer) as kernel:
+    async with Kernel(netns=namespace.name, monitor_buffer=buffer, insist=True) as kernel:
         for _ in range(80):
             for _ in range(chance.randrange(12)):
                 afi = chance.choice([IPV4, IPV6])

@@ -6,7 +6,7 @@ import errno
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from calico_route.kernel.fib import LINGER
 from calico_route.kernel.netlink import NLM_F_REPLACE, Event, Link, LinkEvent, RouteEvent
@@ -46,8 +46,8 @@ def ours(spec: RouteSpec) -> KernelRoute:
     return KernelRoute(12, 254, 0, 0, 0, spec)
 
 
-def made() -> State:
-    state = State(254, 12, None)
+def made(*, insist: bool = False) -> State:
+    state = State(254, 12, None, insist=insist)
     connected(state)
     return state
 
@@ -180,8 +180,29 @@ def test_a_link_that_no_route_of_ours_uses_may_come_and_go() -> None:
     assert state.here.host_routes("cali") == {}
 
 
-def test_what_somebody_takes_is_put_back_once_a_second() -> None:
+def test_what_somebody_takes_again_and_again_is_put_back_after_longer_pauses() -> None:
     state = made()
+    fib = state.fibs[IPV4]
+    fib.want([A], (PEER,), RouteOptions())
+    fib.settle(fib.plan(10, 0.0), {})
+    theft = RouteEvent(False, 0, 4711, IPV4, A, ours(via(PEER)))
+    now, pauses = 100.0, []
+    for _ in range(9):
+        pause = state.take_in([theft], now).put_back_in
+        assert pause is not None
+        pauses.append(pause)
+        assert state.put_back(now + pause - 0.1) == [] or not pause
+        now += pause
+        state.put_back(now)
+        fib.settle(fib.plan(10, now), {})
+        assert fib.installed == {A: via(PEER)}
+    assert pauses == [0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
+    state.put_back(now + 61.0)
+    assert state.take_in([theft], now + 100.0).put_back_in == 0.0  # it is another story by then
+
+
+def test_what_somebody_takes_is_put_back_once_a_second() -> None:
+    state = made(insist=True)
     fib = state.fibs[IPV4]
     fib.want([A], (PEER,), RouteOptions())
     fib.settle(fib.plan(10, 0.0), {})
@@ -224,18 +245,31 @@ Slot = tuple[bytes, int]
 class FibAgainstModel(RuleBasedStateMachine):
     """Wishes, strangers, thieves and full looks in any order end with the kernel as wanted.
 
-    The model kernel knows what the real one does: EXCL, REPLACE by destination and metric, deletion by
-    protocol. Events reach the state late, in their order.
+    By `yield` what strangers have made last stays; by `insist` nothing of it. The model kernel knows what the real
+    one does: EXCL, REPLACE by destination and metric, deletion by protocol. Events reach the state late, in their
+    order.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.state = made()
-        self.fib = self.state.fibs[IPV4]
+        self.start(insist=False)
         self.kernel: dict[Slot, KernelRoute] = {}
         self.events: list[Event] = []
         self.wanted: dict[bytes, tuple[bytes, int]] = {}
+        self.strangers: dict[Slot, RouteSpec] = {}  # routes of our protocol that are left to others
         self.now = 0.0
+
+    @initialize(insist=st.booleans())
+    def start(self, insist: bool) -> None:
+        self.insist = insist
+        self.state = made(insist=insist)
+        self.fib = self.state.fibs[IPV4]
+
+    def wish(self, nlri: bytes) -> tuple[Slot, RouteSpec] | None:
+        if nlri not in self.wanted:
+            return None
+        gateway, metric = self.wanted[nlri]
+        return (nlri, metric), RouteSpec((NextHop(gateway, 2),), 1, metric)
 
     def tell(self, present: bool, slot: Slot, route: KernelRoute, flags: int = 0) -> None:
         self.events.append(RouteEvent(present, flags, 4711, IPV4, slot[0], route))
@@ -272,6 +306,13 @@ class FibAgainstModel(RuleBasedStateMachine):
     def events_arrive(self) -> None:
         events, self.events = self.events, []
         self.state.take_in(events, self.now)
+        for event in events:
+            assert isinstance(event, RouteEvent)
+            slot, spec = (event.nlri, event.route.spec.metric), event.route.spec
+            if event.route.protocol == 12 and event.present and self.wish(event.nlri) != (slot, spec):
+                self.strangers[slot] = spec
+            elif event.route.protocol == 12 or event.flags & NLM_F_REPLACE:
+                self.strangers.pop(slot, None)
 
     @rule()
     def work(self) -> None:
@@ -294,10 +335,16 @@ class FibAgainstModel(RuleBasedStateMachine):
                 self.state.here.apply_route(RouteEvent(True, 0, 0, IPV4, place, route))
         for _ in self.fib.found(routes):
             pass
+        seen = {slot: route.spec for slot, route in self.kernel.items() if route.protocol == 12}
+        self.strangers = {slot: spec for slot, spec in self.strangers.items() if seen.get(slot) == spec}
         self.fib.touch(list(self.fib.reasons))
         self.events_arrive()
 
     def carry_out(self) -> None:
+        for wanted in self.wanted:  # what ours would be is ours
+            slot, spec = self.wish(wanted) or ((wanted, 0), None)
+            if self.strangers.get(slot) == spec:
+                self.strangers.pop(slot, None)
         for _ in range(6):
             works = self.fib.plan(100, self.now)
             refusals: dict[tuple[bytes, bool], tuple[int, str]] = {}
@@ -319,12 +366,16 @@ class FibAgainstModel(RuleBasedStateMachine):
                 return errno.EEXIST
             self.kernel[slot] = ours(spec)
         elif op is Op.REPLACE:
-            assert there is None or there.protocol == 12, "a route of somebody else was overwritten"
+            assert self.insist or there is None or there.protocol == 12, "a route of somebody else was overwritten"
+            assert self.insist or slot not in self.strangers, "a route of a stranger was overwritten"
             self.kernel[slot] = ours(spec)
+            self.strangers.pop(slot, None)
         elif there is None or there.protocol != 12:
             return errno.ESRCH
         else:
+            assert self.insist or slot not in self.strangers, "a route of a stranger was deleted"
             del self.kernel[slot]
+            self.strangers.pop(slot, None)
         return 0
 
     @invariant()
@@ -341,15 +392,28 @@ class FibAgainstModel(RuleBasedStateMachine):
         self.full_look()
         self.fib.retry()
         self.carry_out()
+        if self.insist:
+            self.state.kept_out(self.now)
+            self.now += 60.0
+            self.state.put_back(self.now)
+            self.carry_out()
         mine = {slot: route.spec for slot, route in self.kernel.items() if route.protocol == 12}
-        expected = {
-            (nlri, metric): RouteSpec((NextHop(gateway, 2),), 1, metric)
-            for nlri, (gateway, metric) in self.wanted.items()
-            if self.kernel.get((nlri, metric), ours(RouteSpec())).protocol == 12
-        }
-        assert mine == expected
-        blocked = set(self.wanted) - {nlri for nlri, _ in expected}
-        assert {problem.nlri for problem in self.fib.problems()} == blocked
+        wishes = dict(wish for nlri in self.wanted if (wish := self.wish(nlri)))
+        foreign = {slot for slot, route in self.kernel.items() if route.protocol != 12}
+        if self.insist:
+            assert mine == wishes
+        else:
+            free = {slot: spec for slot, spec in wishes.items() if slot not in foreign}
+            assert mine == {**free, **self.strangers}
+        kinds: dict[str, set[bytes]] = {"contested": set(), "foreign-route": set(), "outranked": set()}
+        for problem in self.fib.problems():
+            kinds.setdefault(problem.kind, set()).add(problem.nlri)
+        blocked = {slot[0] for slot in wishes if slot in foreign}
+        assert kinds["foreign-route"] == (set() if self.insist else blocked)
+        taken = {slot[0] for slot in wishes if slot in self.strangers}
+        assert kinds["contested"] == taken - blocked
+        before = {slot[0] for slot in mine if slot[1] and (slot[0], 0) in foreign and slot in wishes}
+        assert before - taken <= kinds["outranked"] <= before
 
 
 TestFibAgainstModel = FibAgainstModel.TestCase

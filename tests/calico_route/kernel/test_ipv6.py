@@ -167,7 +167,7 @@ async def test_link_down_and_up(namespace: Namespace) -> None:
 
 
 async def test_somebody_deletes_one_next_hop_of_several(namespace: Namespace) -> None:
-    async with Kernel(netns=namespace.name) as kernel:
+    async with Kernel(netns=namespace.name, insist=True) as kernel:
         kernel.update(IPV6, [WORKLOAD], (PEER, FAR))
         await kernel.flush()
         namespace.ip("-6", "route", "del", "2001:db8:ca11::2", "via", "2001:db8:0:1::2")

@@ -1,0 +1,15 @@
+"""BIRD: its control protocol, for those who ask a node's (readiness checks, `calicoctl node status`, exporters), and
+its configuration, for people who compare.
+
+configuration  what confd would have rendered for BIRD: pure
+replies        questions to answers, in BIRD's words: pure
+facts          what the answers are made of, out of the agent
+socket         the Unix socket
+filter_language  BGPFilters and the like, in BIRD's language: pure
+printing       `--print-bird-config`
+"""
+
+from .facts import AgentFacts
+from .socket import BirdSocket
+
+__all__ = ["AgentFacts", "BirdSocket"]
