@@ -107,6 +107,8 @@ class MeshPeer:
             "speaker_as": None if self.shown_as is None else self.own_as,
             "port": self.port,
             "passive": self.passive,
+            # BIRD establishes a connection before it compares it with the other one; by Calico's rule who is passive.
+            "keep_confirmed": self.passive or self.address > (self.local_address or self.address),
             "local_address": self.local_address,
             "families": (self.family,),
             "restart_time": self.restart_time,

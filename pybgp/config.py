@@ -60,6 +60,7 @@ _SECONDS: Final = frozenset(
 )
 _SWITCHES: Final = (
     "passive",
+    "keep_confirmed",
     "graceful_restart",
     "graceful_notification",
     "forwarding_preserved",
@@ -135,6 +136,7 @@ class PeerConfig:
     local_address: str | None = None
     port: int = 179
     passive: bool = False
+    keep_confirmed: bool = False  # of two crossing connections the one with our KEEPALIVE stays; for one side alone
     families: tuple[Family, ...] = (IPV4_UNICAST,)
 
     hold_time: int = 90  # 0 (no KEEPALIVE at all) or at least 3

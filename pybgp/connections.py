@@ -86,7 +86,15 @@ class Connections:
 
     def loser(self, session: Session, other: Session, config: PeerConfig, identifier: int) -> Session | None:
         """Which of two closes, once `session` has brought the neighbour's OPEN with its BGP Identifier; None: neither
-        yet."""
+        yet.
+
+        `keep_confirmed`: a connection on which our KEEPALIVE is out stays. RFC 4271 section 6.8 compares identifiers
+        there too; but the peer may be ESTABLISHED by then, and the Cease would have it forget our routes: BIRD
+        forgets even those that it keeps for a graceful restart. (On `session` the KEEPALIVE is not out yet.) If both
+        sides did so, each might close what the other keeps.
+        """
+        if config.keep_confirmed and other.state is State.OPEN_CONFIRM:
+            return session
         mine = session is self.dialing
         side = collision_loser(
             local_id=config.bgp_identifier,

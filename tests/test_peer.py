@@ -15,6 +15,7 @@ from pybgp.fsm.states import State
 from pybgp.graceful_restart import SETTLE_TIME, STALE_PATH_TIME
 from pybgp.messages import CodecContext, Keepalive, encode_message
 from pybgp.messages.attributes.path_attributes import PathAttributes
+from pybgp.messages.framing import Framer, MessageType
 from pybgp.messages.update_writer import encode_reach
 from pybgp.policy import reject_all
 from pybgp.prefix import parse_nlri
@@ -62,6 +63,54 @@ def test_the_connection_of_the_higher_identifier_stays() -> None:
     assert not a.told("down")
     assert not b.told("failed")
     assert a.peer(b).last_error == ""
+
+
+@pytest.mark.parametrize("keep_confirmed", [False, True])
+def test_what_has_our_keepalive_may_be_kept_against_the_identifiers(keep_confirmed: bool) -> None:
+    """A peer that compares late, as BIRD does, is established on it by then."""
+    net = Net()
+    a, b = net.node(A), net.node(B)  # the connection of b, the higher one, would stay
+    peer = a.add(b, keep_confirmed=keep_confirmed)
+    b.add(a, passive=True)
+    their_open = encode_message(make_open(b.peer(a).config), CodecContext())
+    dialing = peer.connections.dialing
+    a.router.touched.clear()
+    if dialing.state is State.IDLE:
+        peer.start(net.now)
+    peer.connected(dialing, A, net.now)
+    peer.receive(dialing, their_open, net.now)
+    assert _kinds(dialing.data_to_send()) == [MessageType.OPEN, MessageType.KEEPALIVE]
+    accepted = peer.accept(net.now)
+    assert accepted is not None
+    peer.connected(accepted, A, net.now)
+    peer.receive(accepted, their_open, net.now)
+    kept, gone = (dialing, accepted) if keep_confirmed else (accepted, dialing)
+    assert kept.state is State.OPEN_CONFIRM
+    assert gone.state < State.OPEN_SENT
+    said = gone.data_to_send()
+    assert said[-3:] == bytes((3, 6, 7))
+    assert MessageType.KEEPALIVE not in _kinds(said)
+    peer.receive(kept, encode_message(Keepalive(), CodecContext()), net.now)
+    assert peer.current is kept
+
+
+def _kinds(data: bytes) -> list[int]:
+    framer = Framer()
+    return [kind for kind, _ in framer.feed(data)]
+
+
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("who", [0, 1])
+def test_one_side_that_keeps_confirmed_ones_comes_to_one_session(seed: int, who: int) -> None:
+    net = Net(seed)
+    net.shuffle = True
+    a, b = net.node(A), net.node(B)
+    a.add(b, keep_confirmed=who == 0)
+    b.add(a, keep_confirmed=who == 1)
+    net.run(60)
+    assert established(a.peer(b), b.peer(a))
+    for node, other in ((a, b), (b, a)):
+        assert (len(node.told("up", other)), len(node.told("down", other))) == (1, 0)
 
 
 def test_equal_identifiers_are_told_apart_by_the_as() -> None:

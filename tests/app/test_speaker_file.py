@@ -51,6 +51,7 @@ def test_every_setting_of_a_peer() -> None:
         port = 1179
         local_as = 64513
         passive = true
+        keep_confirmed = true
         families = ["ipv4-unicast", "ipv6-unicast"]
         hold_time = 9
         keepalive_time = 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import time
 
 import pytest
 
@@ -39,17 +40,24 @@ def pings(workloads: list[Container]) -> list[Process]:
     """From every workload to every other one."""
     started = []
     for one, other in itertools.permutations(workloads, 2):
-        words = ["ping", "-q", "-n", "-i", f"{1 / RATE:g}", other.address]
+        words = ["ping", "-D", "-O", "-n", "-i", f"{1 / RATE:g}", other.address]
         started.append(one.start(f"ping-{one.name}-{other.name}", *words))
     return started
 
 
-def lost(process: Process) -> tuple[int, int]:
-    """Sent and lost, when it has been interrupted."""
+def lost(process: Process) -> tuple[int, list[float]]:
+    """How many were sent, and the times of those lost, when it has been interrupted."""
     process.kill(2)
-    found = re.search(r"(\d+) packets transmitted, (\d+) received", process.text())
-    assert found, process.text()
-    return int(found[1]), int(found[1]) - int(found[2])
+    text = process.text()
+    found = re.search(r"(\d+) packets transmitted, (\d+) received", text)
+    assert found, text
+    late = {
+        int(sequence): float(when)
+        for when, sequence in re.findall(r"\[([\d.]+)\] no answer yet for icmp_seq=(\d+)", text)
+    }
+    for sequence in re.findall(r"bytes from .* icmp_seq=(\d+)", text):
+        late.pop(int(sequence), None)
+    return int(found[1]), sorted(late.values())
 
 
 def test_node_by_node_and_back(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,6 +83,7 @@ def test_node_by_node_and_back(lab: Lab, capsys: pytest.CaptureFixture[str]) -> 
     mesh.watch_kernels()
     running = pings(workloads)
     told: list[str] = []
+    began = time.time()
     before: list[int] = []  # routes that were deleted on each host until calico_route ran there alone
     ours: list[int] = []
     for number in range(SIZE):
@@ -82,16 +91,25 @@ def test_node_by_node_and_back(lab: Lab, capsys: pytest.CaptureFixture[str]) -> 
         before.append(deletions(mesh, number))
         agent: Agent = mesh.agents[number]
         agent.start()
-        told.append(f"host{number + 1}: bird -> calico_route in {settled(mesh, birds, agent, number):.1f} s")
+        told.append(
+            f"{at(began)} host{number + 1}: bird -> calico_route in {settled(mesh, birds, agent, number):.1f} s"
+        )
         assert whole()
     for number in range(SIZE):
         ours.append(deletions(mesh, number) - before[number])
         mesh.agents[number].kill()
         birds[number].start()
         seconds = wait_for("bird is back", lambda bird=birds[number]: bird.established() == SIZE - 1, 60)  # type: ignore[misc]
-        told.append(f"host{number + 1}: calico_route -> bird in {seconds:.1f} s")
+        told.append(f"{at(began)} host{number + 1}: calico_route -> bird in {seconds:.1f} s")
         assert whole()
-    sent, gone = (sum(column) for column in zip(*map(lost, running), strict=True))
+    sent = gone = 0
+    for process in running:
+        count, late = lost(process)
+        sent, gone = sent + count, gone + len(late)
+        if late:
+            told.append(
+                f"{process.name} lost {len(late)}, {late[0] - began:.2f} to {late[-1] - began:.2f} s after the start"
+            )
     stock = len(mesh.deleted()) - sum(ours)
     text = f"{sent} pings, {gone} lost; routes deleted by calico_route: {sum(ours)}, by BIRD (to put others): {stock}"
     with capsys.disabled():
@@ -99,6 +117,10 @@ def test_node_by_node_and_back(lab: Lab, capsys: pytest.CaptureFixture[str]) -> 
     assert gone == 0
     assert ours == [0] * SIZE
     assert sent > 1000
+
+
+def at(began: float) -> str:
+    return f"{time.time() - began:5.2f} s"
 
 
 def deletions(mesh: Mesh, number: int) -> int:
