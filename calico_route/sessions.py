@@ -112,6 +112,8 @@ class MeshPeer:
             "local_address": self.local_address,
             "families": (self.family,),
             "restart_time": self.restart_time,
+            # A node whose agent ends twice in a row goes on forwarding, whatever RFC 4724 section 4.2 says.
+            "keep_stale": bool(self.node),
             "hold_time": self.hold_time,
             "keepalive_time": self.keepalive_time,
             "connect_retry_max": REDIAL,

@@ -64,6 +64,7 @@ _SWITCHES: Final = (
     "graceful_restart",
     "graceful_notification",
     "forwarding_preserved",
+    "keep_stale",
     "four_octet_as",
     "route_refresh",
     "enhanced_route_refresh",
@@ -159,6 +160,7 @@ class PeerConfig:
     graceful_notification: bool = False  # RFC 8538: graceful restart after a NOTIFICATION, too
     restart_time: int = 120
     forwarding_preserved: bool = True
+    keep_stale: bool = False  # over a second restart before End-of-RIB, too; RFC 4724 section 4.2 has them deleted
     four_octet_as: bool = True
     route_refresh: bool = True
     enhanced_route_refresh: bool = True

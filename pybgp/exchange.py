@@ -90,16 +90,16 @@ class Exchange:
             export.own_only = False
             self._change(self.adj_rib_out, export, self._table_told)
 
-    def down(self, *, keep: bool) -> None:
+    def down(self, *, keep: bool, again: bool = False) -> None:
         """The session is gone. With `keep` the peer's routes stay, marked stale (RFC 4724 section 4.2);
-        those that were stale already go now."""
+        those that were stale already go now, unless they are to stay `again`."""
         self._session += 1
         self._tables.ignore(self.family, self._owner)
         self.adj_rib_out = None
         self._control = []
         self.end_of_rib_sent = False
         if keep:
-            if self.stale:
+            if self.stale and not again:
                 self.sweep()
             self.adj_rib_in.mark_stale()
             self.stale = len(self.adj_rib_in) > 0

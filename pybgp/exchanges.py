@@ -146,6 +146,7 @@ class Exchanges(Mapping[Family, Exchange]):
     def down(self, agreed: Negotiated, now: float, *, graceful: bool) -> None:
         """With `graceful` the routes of the families that the peer's capability lists stay for its restart time."""
         self._agreed = None
+        again = self.config.keep_stale and self.helper.deadline is not None  # not beyond the long-lived stale time
         restart = agreed.graceful_restart if graceful else None
         # Zero seconds are not waited for: the routes go in the call that hears of the end, without a timer.
         kept = tuple(family for family, _ in restart.families) if restart and restart.restart_time else ()
@@ -154,11 +155,11 @@ class Exchanges(Mapping[Family, Exchange]):
         for family, exchange in self.items():
             self.long_lived.done(family)
             self.refreshing.done(family)
-            exchange.down(keep=family in kept or bool(self._stale_times.get(family)))
+            exchange.down(keep=family in kept or bool(self._stale_times.get(family)), again=again)
             if exchange.stale:
                 self._tell("stale", now, "the peer's routes stay while it restarts", family)
         if restart is not None and self.stale:
-            self.helper.lost(restart.restart_time, now)
+            self.helper.lost(restart.restart_time, now, again=again)
         else:
             self.helper.done()
 

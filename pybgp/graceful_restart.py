@@ -23,26 +23,38 @@ SETTLE_TIME = 5.0
 class Helper:
     """Whether a peer's stale routes still may stay. `deadline` is when they go, None when there are none."""
 
-    __slots__ = ("_restart_time", "deadline", "waiting_for")
+    __slots__ = ("_first_lost", "_latest", "deadline", "waiting_for")
 
     def __init__(self) -> None:
         self.deadline: float | None = None
         self.waiting_for = ""
-        self._restart_time = 0.0
+        self._first_lost = 0.0
+        self._latest = 0.0
 
-    def lost(self, restart_time: float, now: float) -> None:
-        """The peer vanished: it has its own restart time to come back."""
-        self.deadline = now + restart_time
-        self.waiting_for = f"did not come back within its restart time of {restart_time:g} s"
+    def lost(self, restart_time: float, now: float, *, again: bool = False) -> None:
+        """The peer vanished: it has its own restart time to come back.
+
+        `again`: stale routes of an earlier restart stay, too. However often it restarts, they have no more time than
+        one restart could take, so that a peer which ends again and again does not keep them for ever.
+        """
+        if not again or self.deadline is None:
+            self._first_lost = now
+        self._latest = self._first_lost + restart_time + STALE_PATH_TIME
+        self._until(now + restart_time, f"did not come back within its restart time of {restart_time:g} s")
 
     def back(self, now: float) -> None:
         """The session is up again: the peer has time to tell everything."""
         if self.deadline is not None:
-            self.deadline = now + STALE_PATH_TIME
-            self.waiting_for = f"sent no End-of-RIB within {STALE_PATH_TIME:g} s"
+            self._until(now + STALE_PATH_TIME, f"sent no End-of-RIB within {STALE_PATH_TIME:g} s")
 
     def done(self) -> None:
         self.deadline = None
+
+    def _until(self, deadline: float, waiting_for: str) -> None:
+        self.deadline, self.waiting_for = deadline, waiting_for
+        if deadline > self._latest:
+            self.deadline = self._latest
+            self.waiting_for = f"sent no End-of-RIB within {self._latest - self._first_lost:g} s of its first restart"
 
 
 class FamilyClock:

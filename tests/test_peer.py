@@ -280,6 +280,60 @@ def test_a_second_restart_removes_what_was_stale_from_the_first() -> None:
     assert set(a.table()) == {"10.65.0.3/32"}
 
 
+def cut_short(net: Net, node: Node, old: Node, **settings: Any) -> Node:
+    """It comes back, and ends again before its End-of-RIB."""
+    node.writable = False  # the peer waits for our End-of-RIB before it sends its own
+    again = restarted(net, old, node, **settings)
+    net.run(5, until=lambda: established(node.peer(old)))
+    net.run(0)
+    net.kill(again)
+    node.writable = True
+    net.run(1)
+    return again
+
+
+def test_where_asked_a_second_restart_removes_nothing() -> None:
+    """Against RFC 4724 section 4.2; what the last one does not announce goes at its End-of-RIB."""
+    net = Net()
+    a, b = net.node(A), net.node(B)
+    a.add(b, keep_stale=True)
+    b.add(a)
+    b.announce("10.65.0.1/32", "10.65.0.2/32")
+    net.run(5)
+    deltas: list[Any] = []
+    a.router.tables.listen(IPV4_UNICAST, "test", deltas.append)
+    net.kill(b)
+    net.run(1)
+    for _ in range(3):
+        b = cut_short(net, a, b)
+        assert set(a.table()) == {"10.65.0.1/32", "10.65.0.2/32"}
+    assert deltas == []
+    a.router.tables.ignore(IPV4_UNICAST, "test")
+    last = restarted(net, b, a)
+    last.announce("10.65.0.2/32")
+    net.run(30)
+    assert set(a.table()) == {"10.65.0.2/32"}
+    assert not _stale(a, b, "10.65.0.2/32")
+
+
+def test_a_peer_that_never_stays_has_as_long_as_one_that_restarts_once() -> None:
+    net = Net()
+    a, b = net.node(A), net.node(B)
+    a.add(b, keep_stale=True)
+    b.add(a, restart_time=60)
+    b.announce("10.65.0.1/32")
+    net.run(5)
+    net.kill(b)
+    lost = net.now
+    while net.now + 40 < lost + 60 + STALE_PATH_TIME:
+        b = cut_short(net, a, b, restart_time=60)
+        net.run(30)
+        assert set(a.table()) == {"10.65.0.1/32"}
+    net.run(lost + 60 + STALE_PATH_TIME - net.now + 1)
+    assert a.table() == {}
+    assert f"within {60 + STALE_PATH_TIME:g} s of its first restart" in a.told("flushed")[0].reason
+
+
 def _stale(node: Node, other: Node, prefix: str) -> bool:
     found = node.peer(other).exchanges[IPV4_UNICAST].adj_rib_in.routes()
     wanted = parse_nlri(prefix)[1]

@@ -70,6 +70,7 @@ def test_every_setting_of_a_peer() -> None:
         graceful_notification = true
         restart_time = 30
         forwarding_preserved = false
+        keep_stale = true
         four_octet_as = false
         route_refresh = false
         enhanced_route_refresh = false
