@@ -29,10 +29,10 @@ SETTLED = 1.5  # seconds for what a speaker does when a session is new; FRR wait
 class Remote:
     """A `benchmarks.neighbour` in a host of its own."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, remote: str = SPEAKER, asn: int = ASN) -> None:
         words = host.command(
             *(sys.executable, "-m", "benchmarks.neighbour"),
-            *("--local", host.address, "--remote", SPEAKER, "--as", str(ASN)),
+            *("--local", host.address, "--remote", remote, "--as", str(asn)),
         )
         self.process = Popen(words, stdin=PIPE, stdout=PIPE, text=True)
 

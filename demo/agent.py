@@ -7,7 +7,7 @@ import signal
 import sys
 from typing import Any
 
-from demo.lab import Host, Process
+from demo.lab import Host, Process, wait_for
 
 
 class Agent:
@@ -21,16 +21,22 @@ class Agent:
         self.state = str(folder / f"{host.name}-state")
         self.process: Process | None = None
 
-    def command(self) -> list[str]:
-        words = [sys.executable, "-m", "calico_route", *self.source]
+    def command(self, module: str = "calico_route") -> list[str]:
+        words = [sys.executable, "-m", module, *self.source]
         words += ["--node-name", self.host.name, "--ip", self.host.address]
         if self.host.address_v6:
             words += ["--ip6", self.host.address_v6]
         return [*words, "--socket", self.socket, "--state-dir", self.state, *self.flags]
 
-    def start(self) -> Process:
-        self.process = self.host.start(f"calico_route-{self.host.name}", *self.command())
+    def start(self, module: str = "calico_route") -> Process:
+        self.process = self.host.start(f"calico_route-{self.host.name}", *self.command(module))
         return self.process
+
+    def start_cut_short(self) -> None:
+        """Start it, and end it by SIGKILL when its first session stands and nothing was said in it yet."""
+        process = self.start("demo.cut_short")
+        wait_for("the agent is about to send its first UPDATE", lambda: process.state == "T", 30)
+        self.kill()
 
     def kill(self, number: int = signal.SIGKILL) -> int:
         """Send the signal and wait for the end; returns the exit status."""

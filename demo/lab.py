@@ -62,6 +62,11 @@ class Process:
     def running(self) -> bool:
         return self.popen.poll() is None
 
+    @property
+    def state(self) -> str:
+        """The kernel's letter for it, such as S (sleeping), T (stopped) or Z (ended)."""
+        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
+
     def text(self) -> str:
         return self.log.read_text(errors="replace")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
 from pathlib import Path
 
@@ -16,19 +17,20 @@ FOLDER = Path(".bench/bird1/usr/sbin").absolute()
 class Bird1:
     """`bird -R` of one node. `-R` waits for others' routes before it deletes stale ones, as Calico's does."""
 
-    def __init__(self, host: Host, etcd_url: str) -> None:
+    def __init__(self, host: Host, etcd_url: str, *, quick: bool = True) -> None:
         if not (FOLDER / "bird").exists():
             pytest.skip("BIRD 1.6 is missing: apt-get download bird, and dpkg -x of it to .bench/bird1")
-        self.host, self.etcd_url = host, etcd_url
+        self.host, self.etcd_url, self.quick = host, etcd_url, quick
         folder = host.lab.directory
         self.file, self.socket = folder / f"{host.name}-bird1.conf", str(folder / f"{host.name}-bird1.ctl")
         self.process: Process | None = None
 
     def configuration(self) -> str:
-        """As the agent's command prints it. The times to wait are made shorter, so that a test need not wait."""
+        """As the agent's command prints it. `quick`: the times to wait are made shorter, so that a test need not."""
         words = [sys.executable, "-m", "calico_route", "--peer-from-etcd", self.etcd_url, "--print-bird-config"]
         text = self.host.run(*words, "--node-name", self.host.name, "--ip", self.host.address)
-        text = re.sub(r"connect delay time 2;\s+connect retry time 5;\s+error wait time 5,30;", QUICK, text)
+        if self.quick:
+            text = re.sub(r"connect delay time 2;\s+connect retry time 5;\s+error wait time 5,30;", QUICK, text)
         return text.replace("router id", "log stderr all;\nrouter id", 1)
 
     def start(self) -> None:
@@ -37,10 +39,10 @@ class Bird1:
         self.process = self.host.start(f"bird1-{self.host.name}", *words)
         wait_for("bird answers", lambda: "BIRD 1.6" in self.ctl("show", "status"))
 
-    def kill(self) -> None:
+    def kill(self, number: int = signal.SIGKILL) -> None:
         """As a container of Calico's ends: its BIRD is not asked, so that others keep its routes."""
         assert self.process is not None
-        self.process.kill()
+        self.process.kill(number)
         Path(self.socket).unlink(missing_ok=True)
 
     def ctl(self, *words: str) -> str:

@@ -46,16 +46,20 @@ class Mesh:
 
     def node(self, host: Host) -> None:
         """The Node object of a host which runs no agent, as Calico's own start-up writes it."""
-        bgp = {"ipv4Address": f"{host.address}/24"}
-        if host.address_v6:
-            bgp["ipv6Address"] = f"{host.address_v6}/64"
+        self.node_at(host.name, host.address, host.address_v6)
+
+    def node_at(self, name: str, address: str, address_v6: str | None = None) -> None:
+        """The Node object of somebody who need not be there."""
+        bgp = {"ipv4Address": f"{address}/24"}
+        if address_v6:
+            bgp["ipv6Address"] = f"{address_v6}/64"
         value = {
             "kind": "Node",
             "apiVersion": "projectcalico.org/v3",
-            "metadata": {"name": host.name},
+            "metadata": {"name": name},
             "spec": {"bgp": bgp},
         }
-        self.etcd.put(f"{RESOURCES}/nodes/{host.name}", json.dumps(value))
+        self.etcd.put(f"{RESOURCES}/nodes/{name}", json.dumps(value))
 
     def pool(self, name: str, cidr: str) -> None:
         value = {
@@ -72,10 +76,10 @@ class Mesh:
             monitor = host.start(f"monitor-{host.name}", "ip", "monitor", "route")
             self.monitors.append(monitor)
         for host, monitor in zip(self.hosts, self.monitors, strict=True):
-            wait_for("ip monitor is listening", partial(self._seen, host, monitor))
+            wait_for("ip monitor is listening", partial(self.listening, host, monitor))
 
     @staticmethod
-    def _seen(host: Host, monitor: Process) -> bool:
+    def listening(host: Host, monitor: Process) -> bool:
         """Whether a route that comes and goes shows up whole."""
         host.run("ip", "route", "add", "blackhole", PROBE)
         host.run("ip", "route", "del", "blackhole", PROBE)
