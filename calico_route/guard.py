@@ -21,6 +21,7 @@ WINDOW = 10.0
 FEWEST_NODES = 3
 EVERYTHING, POOLS, NODES = "everything", "all pools", "most nodes"
 _KINDS = {POOLS: Kind.IP_POOL, NODES: Kind.NODE}
+_KINDS_OF_A_CLUSTER = frozenset(_KINDS.values())
 
 Keys = AbstractSet[ResourceKey]
 
@@ -79,7 +80,7 @@ class Guard:
         kinds = self._view.tables.keys()
         changed = [kind for kind in kinds if self._view.table(kind) is not seen.table(kind)]
         missing = {key for kind in changed for key in self._view.table(kind).keys() - seen.table(kind).keys()}
-        if self._held(EVERYTHING, missing, now, verdict, suspicious=seen.empty):
+        if self._held(EVERYTHING, missing, now, verdict, suspicious=seen.empty or self._nothing_left(seen)):
             for kind in kinds:
                 _restore(verdict, self._view, kind)
         elif any(hold.what == EVERYTHING for hold in verdict.expired):
@@ -91,6 +92,13 @@ class Guard:
         self._remember(verdict.view, now)
         self._view = verdict.view
         return verdict
+
+    def _nothing_left(self, seen: View) -> bool:
+        """Whether nodes and pools were there and nothing of what was there is; others may have begun to write anew."""
+        tables = self._view.tables
+        return tables.keys() >= _KINDS_OF_A_CLUSTER and all(
+            table.keys().isdisjoint(seen.table(kind)) for kind, table in tables.items()
+        )
 
     def _check_class(self, what: str, seen: View, now: float, verdict: Verdict, *, suspicious: bool) -> None:
         kind = _KINDS[what]

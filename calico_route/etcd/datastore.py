@@ -63,7 +63,10 @@ class EtcdDatastore:
 
     async def follow(self) -> AsyncIterator[Update]:
         keep = None if self._node is None else self._may_concern_us
-        stream = follow(self._store, watched(self._node), self._board, wanted=keep, timing=self._timing)
+        doubted = None if self._node is None else self._doubted
+        stream = follow(
+            self._store, watched(self._node), self._board, wanted=keep, doubted=doubted, timing=self._timing
+        )
         async with contextlib.aclosing(stream):
             async for news in stream:
                 if isinstance(news, KeySnapshot):
@@ -121,6 +124,15 @@ class EtcdDatastore:
         """Looking for the node's name in the octets spares the decoding of other nodes' workloads. One that is ours is
         decoded whatever it has become: what cannot be read must not pass for a deletion."""
         return self._needle in value or path in self._own or not path.startswith(WORKLOADS)
+
+    async def _doubted(self, events: list[KeyEvent]) -> bool:
+        """Whether something is gone, and our own Node too, of which we have not heard: these are the first drops of a
+        mass deletion, which has to be judged as a whole (guard.py)."""
+        own = ResourceKey(Kind.NODE, "", self._node or "")
+        known = self._interpreter.resources
+        if own not in known or not any(one.value is None and parse_path(one.key) in known for one in events):
+            return False
+        return await self._store.get(format_path(own)) is None
 
     async def _read_all(self, values: Iterable[tuple[bytes, bytes]]) -> list[tuple[ResourceKey, Reading]]:
         readings = []

@@ -11,6 +11,8 @@ The rules, each of which cost somebody events once:
   endpoint, else that endpoint is left: this finds frozen servers, cut networks and a lost quorum.
 * History may start again (a data directory wiped, a backup restored): another cluster id, a lower term or
   a lower revision ask for everything anew.
+* Each key is a watch of its own, and what one transaction has done comes one key after the other. Where that could
+  mislead (`doubted`), everything is read anew instead, at one revision.
 * etcd itself has lost events of watches; so all is read anew from time to time, less often the more keys
   there are and never in step with other agents.
 """
@@ -20,7 +22,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -69,13 +71,14 @@ async def follow(
     reporter: Reporter,
     *,
     wanted: Wanted | None = None,
+    doubted: Callable[[list[KeyEvent]], Awaitable[bool]] | None = None,
     timing: Timing | None = None,
     spread: Callable[[float, float], float] = random.uniform,
 ) -> AsyncGenerator[KeySnapshot | list[KeyEvent], None]:
     """Yield a KeySnapshot, then lists of events in order for each of `keys` (see Store).
 
-    A further snapshot replaces everything known. Ends only when the store is closed; use it under
-    contextlib.aclosing().
+    A further snapshot replaces everything known; `doubted` may ask for one in the place of some events. Ends only when
+    the store is closed; use it under contextlib.aclosing().
     """
     timing = timing or Timing()
     history = _History(keys)
@@ -103,6 +106,8 @@ async def follow(
                 news = history.news(batch)
                 if news:
                     pause = timing.retry
+                    if doubted is not None and await _asked(doubted, news, history):
+                        break
                     reporter.up(source=endpoint, revision=history.revision)
                     yield news
         except CompactedError as error:
@@ -127,6 +132,17 @@ async def follow(
             return
         finally:
             await _close(changes)
+
+
+async def _asked(doubted: Callable[[list[KeyEvent]], Awaitable[bool]], news: list[KeyEvent], history: _History) -> bool:
+    """True: the history is forgotten. So it is where nobody answers, since these events do not come again."""
+    doubt = True
+    try:
+        doubt = await doubted(news)
+    finally:
+        if doubt:
+            history.forget()
+    return doubt
 
 
 class _History:

@@ -37,8 +37,11 @@ class Contest:
             name = self._names[port] = process_name(port)
         return name
 
-    def note(self, afi: int, nlri: bytes, deed: str, port: int, now: float) -> float:
-        """A route was taken from us; gives in how many seconds `take` may put it back."""
+    def note(self, afi: int, nlri: bytes, deed: str, now: float) -> float:
+        """A route was taken from us; gives in how many seconds `take` may put it back.
+
+        `deed`: by whom and how, and what is done about it, in words.
+        """
         place = afi, nlri
         pause = 0.0
         if not self.insist and place in self._shown:
@@ -46,7 +49,7 @@ class Contest:
             pause = min(LONGEST, 2.0 ** (strikes - 1))
         due = max(now + pause, self._last + INSIST)
         often = "once a second at most" if self.insist else "each time after a longer pause"
-        self.waiting[place] = Reason(ProblemKind.CONTESTED, f"{deed} by {self.who(port)}; it is put back, {often}"), due
+        self.waiting[place] = Reason(ProblemKind.CONTESTED, f"{deed}, {often}"), due
         return max(0.0, due - now)
 
     def wait(self, afi: int, nlri: bytes, reason: Reason, now: float) -> None:

@@ -54,6 +54,22 @@ def _looks(here: Surroundings, spec: RouteSpec) -> str:
     return f"{ways if spec.type == RouteType.UNICAST else type_name(spec.type)}, metric {spec.metric}"
 
 
+def _ours(here: Surroundings, spec: RouteSpec) -> str:
+    return f"{protocol_name(here.protocol)}, {_looks(here, spec)}"
+
+
+def deleted(here: Surroundings, spec: RouteSpec, maker: str) -> str:
+    return f"was deleted by {maker}, the route of our protocol ({_ours(here, spec)}); it is put back"
+
+
+def changed(here: Surroundings, spec: RouteSpec, maker: str) -> str:
+    return f"was changed by {maker} to another route of our protocol ({_ours(here, spec)}); it is put right"
+
+
+def made(here: Surroundings, spec: RouteSpec, maker: str) -> str:
+    return f"a route of our protocol ({_ours(here, spec)}) was made by {maker}, not by this agent; it is deleted"
+
+
 def _by(maker: str) -> str:
     return f", made by {maker}," if maker else ""
 
@@ -85,7 +101,7 @@ def taken_over(here: Surroundings, spec: RouteSpec, maker: str, *, insist: bool)
     """Another writer of our protocol has this place."""
     return Reason(
         ProblemKind.CONTESTED,
-        f"was changed by {maker} to another route of our protocol ({_looks(here, spec)}), which is {_fate(insist)}. "
+        f"was changed by {maker} to another route of our protocol ({_ours(here, spec)}), which is {_fate(insist)}. "
         f"Only one program may write routes of that protocol: end the other",
     )
 
@@ -94,7 +110,7 @@ def strange(here: Surroundings, spec: RouteSpec, maker: str, *, insist: bool) ->
     fate = "it is deleted" if insist else "it is left alone until this agent starts again"
     return Reason(
         ProblemKind.STRANGE,
-        f"a route of our protocol ({_looks(here, spec)}) was made by {maker}, not by this agent; {fate}. Only one "
+        f"a route of our protocol ({_ours(here, spec)}) was made by {maker}, not by this agent; {fate}. Only one "
         f"program may write routes of that protocol",
     )
 

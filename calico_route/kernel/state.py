@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from .contest import Contest
 from .fib import Fib
 from .netlink import NLM_F_REPLACE, Event, LinkEvent, RouteEvent
-from .problem import Problem
+from .problem import Problem, changed, deleted, made
 from .reader import Look
 from .resolver import Resolver
-from .route import IPV4, IPV6, host_nlri
+from .route import IPV4, IPV6, RouteSpec, host_nlri
 from .surroundings import Surroundings
 
 
@@ -37,7 +37,7 @@ class State:
     def __init__(self, table: int, protocol: int, metric: int | None, *, insist: bool = False) -> None:
         self.table = table
         self.protocol = protocol
-        self.here = Surroundings()
+        self.here = Surroundings(protocol)
         self.fibs = {afi: Fib(afi, self.here, metric, insist=insist) for afi in (IPV4, IPV6)}
         self.resolver = Resolver(
             self.here,
@@ -123,7 +123,7 @@ class State:
         if not harmed:
             return
         if event.port:
-            effects.put_back_in = self.contest.note(event.afi, event.nlri, "was deleted", event.port, now)
+            effects.put_back_in = self._note(event, deleted, now)
         else:  # the kernel itself, because a link goes down: the rest of that story follows
             self._lost_to_kernel.append((event.afi, event.nlri))
             effects.kernel_loss = True
@@ -134,9 +134,13 @@ class State:
         effects.strange = True
         insist = self.contest.insist
         if insist and event.nlri in fib.desired:
-            effects.put_back_in = self.contest.note(event.afi, event.nlri, "was changed", event.port, now)
+            effects.put_back_in = self._note(event, changed, now)
         elif insist and fib.settled:
-            effects.put_back_in = self.contest.note(event.afi, event.nlri, "was made", event.port, now)
+            effects.put_back_in = self._note(event, made, now)
+
+    def _note(self, event: RouteEvent, words: Callable[[Surroundings, RouteSpec, str], str], now: float) -> float:
+        deed = words(self.here, event.route.spec, self.contest.who(event.port))
+        return self.contest.note(event.afi, event.nlri, deed, now)
 
     def kept_out(self, now: float) -> float | None:
         """By `insist`, routes of other protocols are not left in the way: in how many seconds ours go in."""

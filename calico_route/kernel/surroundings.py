@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .netlink import NLM_F_APPEND, NLM_F_REPLACE, AddressEvent, Link, LinkEvent, RouteEvent
-from .route import ADDRESS_BYTES, IPV4, IPV6, KernelRoute, RouteType, cover, host_nlri
+from .route import ADDRESS_BYTES, IPV4, IPV6, PROTOCOL_BIRD, KernelRoute, RouteType, cover, host_nlri
 
 
 class Surroundings:
-    """A mirror of links, addresses and foreign routes, kept by events. No I/O."""
+    """A mirror of links, addresses and foreign routes, kept by events. No I/O. `protocol` is ours."""
 
-    def __init__(self) -> None:
+    def __init__(self, protocol: int = PROTOCOL_BIRD) -> None:
+        self.protocol = protocol
         self.links: dict[int, Link] = {}
         self.names: dict[str, int] = {}
         self.routes: dict[int, dict[bytes, tuple[KernelRoute, ...]]] = {IPV4: {}, IPV6: {}}

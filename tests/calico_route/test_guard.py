@@ -77,6 +77,15 @@ def test_an_empty_datastore() -> None:
     assert verdict.view.tables == FULL.tables
 
 
+def test_a_datastore_that_is_written_anew_at_once() -> None:
+    guard = guarded()
+    new = endpoint("v", "n1", "10.0.0.2/32")
+    verdict = guard.check(view(new), 10.0)
+    assert [hold.what for hold in verdict.begun] == [EVERYTHING]
+    assert verdict.view.nodes == FULL.nodes
+    assert [one.name for one in verdict.view.workloads("n1")] == ["v", "w"]
+
+
 def test_keys_that_come_back_end_the_hold_silently() -> None:
     guard = guarded()
     guard.check(View(), 10.0)

@@ -87,7 +87,7 @@ def test_who_changes_a_route_of_protocol_12(lab: Lab, policy: str) -> None:
     host, agent = mesh.hosts[0], mesh.agents[0]
     with writer(host) as other:
         other.write("route replace 192.168.0.2 via 192.168.78.98 proto bird")
-        told(agent, f"changed by {other.name}", "via 192.168.78.98 dev enp0s8, metric 0")
+        told(agent, f"changed by {other.name}", "bird, via 192.168.78.98 dev enp0s8, metric 0")
         if policy == "yield":
             assert bird_routes(host) == {"192.168.0.2 via 192.168.78.98"}
             other.write("route del 192.168.0.2 via 192.168.78.98 proto bird")
@@ -101,7 +101,7 @@ def test_who_deletes_a_route_of_ours(lab: Lab, policy: str) -> None:
     with writer(host) as other:
         for _ in range(2):
             other.write("route del 192.168.0.2 proto bird")
-            told(agent, other.name)
+            told(agent, f"was deleted by {other.name}", "bird, via 192.168.78.22 dev enp0s8, metric 0")
             wait_routes(host, {OURS})
 
 
@@ -113,7 +113,7 @@ def test_who_makes_routes_of_protocol_12_or_goes_before_ours(lab: Lab, policy: s
     wait_for("nothing waits", lambda: agent.status()["kernel"]["stale"] == 0 and "were deleted" in agent.process_text())
     with writer(host) as other:
         other.write(f"route add {strange} proto bird metric 7")
-        told(agent, f"made by {other.name}", "via 192.168.78.97 dev enp0s8, metric 7")
+        told(agent, f"made by {other.name}", "bird, via 192.168.78.97 dev enp0s8, metric 7")
         if policy == "yield":
             assert strange in bird_routes(host)
             other.write(f"route del {strange} proto bird metric 7")

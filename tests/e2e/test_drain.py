@@ -1,4 +1,4 @@
-"""`calico-route drain` beside BIRD: what a stock neighbour hears before the routes are withdrawn, and when one may stop."""
+"""`calico-route drain` beside BIRD: what a stock neighbour hears before routes are withdrawn, and when one may stop."""
 
 from __future__ import annotations
 

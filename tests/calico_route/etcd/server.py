@@ -160,6 +160,12 @@ class EtcdServer:
     def delete(self, key: bytes) -> int:
         return int(self.call("/v3/kv/deleterange", {"key": _b64(key)})["header"]["revision"])
 
+    def delete_prefix(self, key: bytes) -> int:
+        """All that begins with it, in one transaction."""
+        end = key[:-1] + bytes([key[-1] + 1])
+        reply = self.call("/v3/kv/deleterange", {"key": _b64(key), "range_end": _b64(end)})
+        return int(reply["header"]["revision"])
+
     def compact(self, revision: int) -> None:
         self.call("/v3/kv/compaction", {"revision": str(revision), "physical": True})
 

@@ -115,8 +115,29 @@ async def test_from_a_snapshot_to_events(server: EtcdServer, make_store: StoreMa
         assert isinstance(broken, Batch)
         assert broken.events == ()
         assert "spec.bgp.asNumber" in str(broken.problems[0])
-        revision = server.delete(format_path(N1))
-        assert await following_next(stream) == Batch(revision, (Event(N1, None, revision),))
+        revision = server.delete(format_path(N2))
+        assert await following_next(stream) == Batch(revision, (Event(N2, None, revision),))
+        server.delete(format_path(N1))
+        without = await following_next(stream)  # our own: who knows what else is gone
+        assert isinstance(without, Snapshot)
+        assert without.resources.keys() == {ReadyFlag(ready=True).key, expected[-1].key}
+
+
+async def test_what_one_transaction_deletes_is_gone_at_once(server: EtcdServer, make_store: StoreMaker) -> None:
+    """Each kind is watched by itself, and etcd tells of one after the other."""
+    for turn in range(5):
+        put(server, N1, {"bgp": {"ipv4Address": "10.0.0.1/8"}})
+        put(server, N2, {"bgp": {"ipv4Address": "10.0.0.2/8"}})
+        server.put(b"/calico/ipam/v2/host/n1/ipv4/block/192.168.0.64-26", b'{"state":"confirmed"}')
+        server.put(f"{WORKLOADS}mine".encode(), b'{"spec":{"node":"n1","ipNetworks":["192.168.0.65/32"]}}')
+        datastore = EtcdDatastore(make_store(server.url), node="n1")
+        async with following(datastore) as stream:
+            assert len((await following_next(stream)).resources) == 4, turn  # type: ignore[union-attr]
+            server.delete_prefix(b"/calico/")
+            wiped = await following_next(stream)
+            assert isinstance(wiped, Snapshot)
+            assert wiped.resources == {}
+        await datastore.close()
 
 
 async def test_a_full_reading_keeps_the_last_good_value(server: EtcdServer, make_store: StoreMaker) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 
 from calico_route.datastore import DatastoreStatus, StatusBoard
 from calico_route.etcd.follow import Timing, follow
@@ -100,7 +100,7 @@ def event(key: bytes, revision: int) -> KeyEvent:
 
 
 async def play(
-    store: ScriptedStore, **times: float
+    store: ScriptedStore, doubted: Callable[[list[KeyEvent]], Awaitable[bool]] | None = None, **times: float
 ) -> tuple[list[KeySnapshot | list[KeyEvent]], list[DatastoreStatus]]:
     """Follow until the script is used up. What was yielded, and what a listener was told."""
     board = StatusBoard(source="", driver="script")
@@ -110,7 +110,7 @@ async def play(
     got: list[KeySnapshot | list[KeyEvent]] = []
 
     async def run() -> None:
-        async with contextlib.aclosing(follow(store, [A, B], board, timing=timing)) as stream:
+        async with contextlib.aclosing(follow(store, [A, B], board, doubted=doubted, timing=timing)) as stream:
             async for news in stream:
                 got.append(news)
 
@@ -277,3 +277,27 @@ def test_the_words_of_etcd_and_what_they_mean() -> None:
         error = classify(code, text)
         assert type(error) is kind, text
         assert re.search(words, str(error)), text
+
+
+async def test_what_is_doubted_is_read_anew() -> None:
+    store = ScriptedStore([[event(b"/a/1", 101)], [event(b"/a/2", 102)], [event(b"/b/1", 102)]], [])
+
+    async def doubted(events: list[KeyEvent]) -> bool:
+        return events[0].revision == 102
+
+    got, told = await play(store, doubted)
+    assert got == [KeySnapshot(Head(7, 1, 100), {}), [event(b"/a/1", 101)], KeySnapshot(Head(7, 1, 102), {})]
+    assert store.asked == [{A: 100, B: 100}, {A: 102, B: 102}]
+    assert not [status for status in told if not status.connected]
+
+
+async def test_a_doubt_that_nobody_answers_is_one() -> None:
+    """The events that it was about do not come again."""
+    store = ScriptedStore([[event(b"/a/1", 101)]], [])
+
+    async def doubted(events: list[KeyEvent]) -> bool:
+        raise UnavailableError("cut")
+
+    got, told = await play(store, doubted)
+    assert got == [KeySnapshot(Head(7, 1, 100), {}), KeySnapshot(Head(7, 1, 101), {})]
+    assert [status.reason for status in told] == ["", "cut", ""]

@@ -256,7 +256,7 @@ async def test_what_somebody_changes_is_left_to_him_until_he_deletes_it(namespac
         changed, made = sorted(kernel.problems(), key=str)
         assert (changed.kind, made.kind) == (ProblemKind.CONTESTED, ProblemKind.STRANGE)
         assert changed.text.startswith("was changed by process ")
-        assert "route of our protocol (via 10.0.0.9 dev eth1, metric 0), which is left alone" in changed.text
+        assert "route of our protocol (bird, via 10.0.0.9 dev eth1, metric 0), which is left alone" in changed.text
         assert "was made by process " in made.text
         kernel.update(IPV4, [WORKLOAD], (FAR,))
         await kernel.flush()
