@@ -2,7 +2,9 @@
 its configuration, for people who compare.
 
 configuration  what confd would have rendered for BIRD: pure
+wire           lines, and what they tell of: pure
 replies        questions to answers, in BIRD's words: pure
+routes         those of `show route`: pure
 facts          what the answers are made of, out of the agent
 socket         the Unix socket
 filter_language  BGPFilters and the like, in BIRD's language: pure
