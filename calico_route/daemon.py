@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import NoReturn
 
 from pybgp import ControlSocket, LocalSocket, __version__, gc_for_full_tables
@@ -137,11 +138,17 @@ async def _metrics(agent: Agent, settings: Settings) -> MetricsServer | None:
 
 
 def _bird_sockets(agent: Agent, settings: Settings) -> Iterator[tuple[LocalSocket, str]]:
-    for path, version in ((settings.bird_socket, 4), (settings.bird6_socket, 6)):
-        if path is not None:
-            from .bird import AgentFacts, BirdSocket  # nobody else waits for it at the start
+    wanted = [(path, version) for path, version in _bird_paths(settings) if path is not None]
+    if wanted:
+        from .bird import AgentFacts, BirdSocket, call_process  # nobody else waits for it at the start
 
+        call_process("bird" if wanted[0][1] == 4 else "bird6")
+        for path, version in wanted:
             yield BirdSocket(path, AgentFacts(agent, version)), "--bird-socket" if version == 4 else "--bird6-socket"
+
+
+def _bird_paths(settings: Settings) -> tuple[tuple[Path | None, int], ...]:
+    return (settings.bird_socket, 4), (settings.bird6_socket, 6)
 
 
 async def _opened(socket: LocalSocket, what: str, flag: str) -> LocalSocket:

@@ -35,9 +35,10 @@ def drop_privileges() -> None:
     if libc.capget(header, data) != 0:
         refused.append(f"capget: {os.strerror(ctypes.get_errno())}")
     else:
-        # Twice three words: effective, permitted, inheritable of the first 32 capabilities, then of the others.
-        low = [word & KEPT for word in struct.unpack_from("=2I", data)]
-        ctypes.memmove(data, struct.pack("=6I", *low, 0, 0, 0, 0), 24)
+        # Twice three words: effective, permitted, inheritable of the first 32 capabilities, then of the others. What a
+        # file's capabilities only permit (so that the program also starts where they are not given) becomes effective.
+        permitted = struct.unpack_from("=2I", data)[1] & KEPT
+        ctypes.memmove(data, struct.pack("=6I", permitted, permitted, 0, 0, 0, 0), 24)
         if libc.capset(header, data) != 0:
             refused.append(f"capset: {os.strerror(ctypes.get_errno())}")
     if refused:

@@ -42,6 +42,8 @@ class Exchange:
         self.end_of_rib_received = False
         self.end_of_rib_sent = False
         self.too_long = 0  # prefixes whose attributes fitted into no message
+        # Prefixes (paths with ADD-PATH) announced and withdrawn in UPDATEs, over all sessions.
+        self.announced_in = self.withdrawn_in = self.announced_out = self.withdrawn_out = 0
         self._owner = owner
         self._tables = tables
         self._context = CodecContext()
@@ -155,9 +157,11 @@ class Exchange:
     # what the peer says
 
     def announced(self, reach: Reach) -> None:
+        self.announced_in += len(reach.nlri)
         self._tables.distribute(self.adj_rib_in.announce(reach.nlri, reach.attributes, reach.path_ids))
 
     def withdrawn(self, unreach: Unreach) -> None:
+        self.withdrawn_in += len(unreach.nlri)
         together = not self._tables.has_readers
         self._tables.distribute(self.adj_rib_in.withdraw(unreach.nlri, unreach.path_ids, together=together))
 
@@ -252,11 +256,13 @@ class Exchange:
                 if attributes is not None:
                     try:
                         messages += encode_reach(self.family, nlri, attributes, self._context, path_ids, stacks)
+                        self.announced_out += len(keys)
                         continue
                     except AttributesTooLong:  # no message can carry them: the peer must not keep older ones
                         self.too_long += len(keys)
                         out.unsent(keys)
                 messages += encode_unreach(self.family, nlri, self._context, path_ids)
+                self.withdrawn_out += len(keys)
         if self._before_end is not None:
             self._before_end = min(self._before_end - count, out.pending)
             if self._before_end <= 0:

@@ -72,6 +72,10 @@ class LocalSocket(ABC):
     async def refuse(self, writer: asyncio.StreamWriter) -> None:
         """Say that there are too many clients already."""
 
+    def make_room(self) -> bool:
+        """Whether one of the clients goes in favour of a new one, when there are too many."""
+        return False
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
@@ -79,7 +83,7 @@ class LocalSocket(ABC):
         try:
             if self._closed:  # connected at the last moment
                 return
-            if len(self._clients) > MOST_CLIENTS:
+            if len(self._clients) > MOST_CLIENTS and not self.make_room():
                 await self.refuse(writer)
                 return
             await self.talk(reader, writer)

@@ -32,6 +32,13 @@ class FamilySnapshot:
     """How many the peer may have with us."""
     limit_out: int | None = None
     """How many it is told at most."""
+    announced_in: int = 0
+    """Announced to us in UPDATEs, again and again counted, over all sessions with the peer."""
+    withdrawn_in: int = 0
+    refused_in: int = 0
+    """Of those announced, the ones that a check or the import policy rejected as they came."""
+    announced_out: int = 0
+    withdrawn_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +139,11 @@ def snapshot(peer: Peer, now: float) -> PeerSnapshot:
                 accepted=exchange.adj_rib_in.accepted,
                 limit=peer.config.max_prefixes.get(family),
                 limit_out=peer.config.max_prefixes_out.get(family),
+                announced_in=exchange.announced_in,
+                withdrawn_in=exchange.withdrawn_in,
+                refused_in=exchange.adj_rib_in.refused,
+                announced_out=exchange.announced_out,
+                withdrawn_out=exchange.withdrawn_out,
             )
             for family, exchange in peer.exchanges.items()
             if agreed is None or exchange.established

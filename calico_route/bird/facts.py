@@ -12,15 +12,18 @@ from calico_route.sessions import MeshPeer
 from pybgp import (
     IPV4_UNICAST,
     IPV6_UNICAST,
+    FamilySnapshot,
     ListedRoute,
     PathAttributes,
     PeerSnapshot,
     Prefix,
+    Speaker,
+    State,
     __version__,
     format_address,
 )
 
-from .replies import BirdProtocol, BirdRoute, Status
+from .wire import BirdProtocol, BirdRoute, Changes, Exported, Status
 
 VERSION = f"1.6.8 (calico_route {__version__})"
 _CAPABILITIES = {2: "refresh", 70: "enhanced-refresh", 71: "llgr-aware", 65: "AS4"}
@@ -67,6 +70,7 @@ class AgentFacts:
             BirdProtocol(
                 *("kernel1", "Kernel", "up", agent.started),
                 preference=10,
+                filters=("ACCEPT", "calico_kernel_programming"),
                 imported=len(own) - static,
                 exported=len(agent.kernel.routes().installed.get(afi, ())),
             ),
@@ -81,16 +85,43 @@ class AgentFacts:
     def reconfigure(self) -> None:
         self._agent.mark()
 
-    def routes(self, *, exported_to: str | None, details: bool) -> Iterator[Sequence[BirdRoute]]:
+    def routes(self, *, exported: Exported | None, details: bool) -> Iterator[Sequence[BirdRoute]]:
         agent = self._agent
         speaker = agent.mesh.speaker
         if speaker is None:
             return
         names = {address: peer.bird_name for address, peer in agent.mesh.peers.items()}
-        since = {address: one.since + clock_offset() for address, one in agent.mesh.snapshots().items()}
-        to = next((address for address, name in names.items() if name == exported_to), None)
-        for part in speaker.table(family=self._family, advertised=to):
-            yield [self._route(one, names, since, details=details) for one in part]
+        began = {address: one.since + clock_offset() for address, one in agent.mesh.snapshots().items()}
+        to = next((address for address, name in names.items() if exported and name == exported.session), None)
+        if to is None or exported is None:
+            parts = speaker.table(family=self._family)
+        elif exported.how == "export":
+            parts = speaker.table(family=self._family, advertised=to)
+        else:
+            parts = self._offered(speaker, to, without_told=exported.how == "noexport")
+        for part in parts:
+            yield [self._route(one, names, began, details=details) for one in part]
+
+    def _offered(self, speaker: Speaker, to: str, *, without_told: bool) -> Iterator[list[ListedRoute]]:
+        """The routes that a session could be told, were it not for filters: the best ones, not its own, and between
+        internal ones only what a reflector passes on."""
+        told: set[Prefix] = set()
+        if without_told:
+            for part in speaker.table(family=self._family, advertised=to):
+                told.update(one.prefix for one in part)
+                yield []
+        peers = self._agent.mesh.peers
+        target = peers.get(to)
+
+        def passes(one: ListedRoute) -> bool:
+            if not one.best or one.path is None or one.peer == to or one.prefix in told:
+                return False
+            source = peers.get(one.peer)
+            both_internal = source is not None and target is not None and source.internal and target.internal
+            return not both_internal or (source is not None and source.client) or (target is not None and target.client)
+
+        for part in speaker.table(family=self._family):
+            yield [one for one in part if passes(one)]
 
     # inside -------------------------------------------------------------------------------------
 
@@ -108,6 +139,7 @@ class AgentFacts:
                 since=self._agent.started,
                 best=path is None or one.best,
                 rank="200" if static else "10",
+                kind=("static" if static else "inherit") if details else "",
                 attributes=lines if path is None else (),
             )
         next_hop = path.attributes.next_hop
@@ -125,7 +157,7 @@ class AgentFacts:
             suffix=_origin(attributes),
             gone_through="" if address == one.peer and device is not None else one.peer,
             rejected=one.rejected is not None and not unreachable,
-            bgp=True,
+            kind="BGP" if details else "",
             attributes=lines,
         )
 
@@ -136,23 +168,40 @@ class AgentFacts:
 def _session(peer: MeshPeer, now: PeerSnapshot, refused: str) -> BirdProtocol:
     state = "up" if now.established else "down" if now.administratively_down else "start"
     error = refused or ("" if now.established else now.last_error)
+    # BIRD's word for Active where it does not dial, and for what is switched off.
+    word = "Down" if now.administratively_down else str(now.state)
+    if peer.passive and now.state is State.ACTIVE:
+        word = "Passive"
     family = next(iter(now.families.values()), None)
+    filtered = bool(peer.imports)
     return BirdProtocol(
         name=peer.bird_name,
         kind="BGP",
         state=state,
         since=now.since + clock_offset(),
-        info=f"{now.state!s:14}{error}",
+        info=f"{word:14}{error}",
         imported=0 if family is None else family.accepted,
         exported=0 if family is None else family.advertised,
         recovering=now.restarting,
         description=peer.name,
-        details=tuple(_session_details(now, error)),
+        filters=("(unnamed)" if filtered else "ACCEPT", "(unnamed)"),
+        changes=None if family is None else _changes(family),
+        details=tuple(_session_details(now, word, error)),
     )
 
 
-def _session_details(now: PeerSnapshot, error: str) -> Iterator[str]:
-    yield f"  BGP state:          {now.state}"
+def _changes(family: FamilySnapshot) -> Changes:
+    return Changes(
+        announced_in=family.announced_in,
+        withdrawn_in=family.withdrawn_in,
+        filtered=family.refused_in,
+        announced_out=family.announced_out,
+        withdrawn_out=family.withdrawn_out,
+    )
+
+
+def _session_details(now: PeerSnapshot, word: str, error: str) -> Iterator[str]:
+    yield f"  BGP state:          {word}"
     yield f"    Neighbor address: {now.address}"
     yield f"    Neighbor AS:      {now.peer_as}"
     if now.bgp_identifier is not None:

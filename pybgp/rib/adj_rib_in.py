@@ -40,6 +40,7 @@ class AdjRibIn:
         self.eligibility = eligibility
         self._has_next_hop = codec_of(rib.family).has_next_hop
         self._paths: dict[_Key, Path] = {}  # one answer for all prefixes
+        self.refused = 0  # prefixes of announcements that a check or the policy has rejected, since the start
         self.most: int | None = None  # usable paths; what is above is blocked until there is room
         self._variants: dict[tuple[_Key, Judgement], Path] = {}  # answers of a policy that looks at prefixes
         self._long_lived = -1  # paths of this generation and older are the last choice
@@ -57,7 +58,10 @@ class AdjRibIn:
         deltas: list[Delta] = []
         for path_id, group in _by_path_id(nlri, path_ids):
             for path, part in self.paths(attributes, path_id, group):
-                if self.most is None or path.rejected is not None:
+                if path.rejected is not None:
+                    self.refused += len(part)
+                    deltas += self.rib.announce(part, path)
+                elif self.most is None:
                     deltas += self.rib.announce(part, path)
                 else:
                     deltas += self._announce_some(part, path)

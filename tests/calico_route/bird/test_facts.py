@@ -7,7 +7,7 @@ import pytest
 from calico_route import agent as agent_module
 from calico_route import believed
 from calico_route.bird import AgentFacts
-from calico_route.bird.replies import BirdProtocol, BirdRoute
+from calico_route.bird.wire import BirdProtocol, BirdRoute, Exported
 from calico_route.sessions import Options
 from tests.calico_route.cluster import cluster, until
 from tests.calico_route.memory_kernel import MemoryKernel
@@ -28,8 +28,11 @@ def protocol(facts: AgentFacts, name: str) -> BirdProtocol:
     return found
 
 
-def routes(facts: AgentFacts, exported_to: str | None = None, *, details: bool = False) -> dict[str, BirdRoute]:
-    return {str(one.prefix): one for part in facts.routes(exported_to=exported_to, details=details) for one in part}
+def routes(
+    facts: AgentFacts, exported_to: str | None = None, *, how: str = "export", details: bool = False
+) -> dict[str, BirdRoute]:
+    exported = None if exported_to is None else Exported(how, exported_to)
+    return {str(one.prefix): one for part in facts.routes(exported=exported, details=details) for one in part}
 
 
 async def test_sessions_and_routes() -> None:
@@ -51,6 +54,13 @@ async def test_sessions_and_routes() -> None:
         assert (found["10.1.1.64/26"].what, found["10.1.1.64/26"].rank) == ("blackhole", "200")
         assert (found["10.9.9.9/32"].what, found["10.9.9.9/32"].protocol) == ("dev cali1", "kernel1")
         assert routes(facts, "Mesh_127_0_1_2").keys() == {"10.1.1.64/26", "10.9.9.9/32"}
+        offered = routes(facts, "Mesh_127_0_1_2", how="preexport")
+        assert offered.keys() == {"10.1.1.64/26", "10.9.9.9/32"}, "not what came from there"
+        assert routes(facts, "Mesh_127_0_1_2", how="noexport") == {}
+        assert [found[name].kind for name in sorted(found)] == ["BGP", "static", "inherit"]
+        assert session.changes is not None
+        assert (session.changes.announced_in, session.changes.filtered, session.changes.withdrawn_in) == (1, 0, 0)
+        assert session.changes.announced_out == 2
         assert routes(AgentFacts(a.agent, 6)) == {}
         assert [one.kind for one in AgentFacts(a.agent, 6).protocols()] == ["Static", "Kernel", "Device"]
         status = facts.status()
@@ -72,6 +82,10 @@ async def test_names_of_sessions_that_bgppeers_ask_for() -> None:
         await until(lambda: "refused" in protocol(facts, "Global_127_0_1_99_port_1790").info)
         assert any("Last error:" in line for line in protocol(facts, "Global_127_0_1_99_port_1790").details)
         assert routes(facts)["10.0.0.2/32"].rejected
+        session_b = protocol(facts, "Node_127_0_1_2")
+        assert session_b.changes is not None
+        assert (session_b.changes.announced_in, session_b.changes.filtered) == (1, 1)
+        assert session_b.filters == ("(unnamed)", "(unnamed)")
 
 
 async def test_a_restart_is_told_while_a_node_is_waited_for() -> None:

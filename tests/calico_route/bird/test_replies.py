@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from calico_route.bird.replies import BirdProtocol, BirdRoute, Status, answer, encode, greeting
+from calico_route.bird.replies import answer, greeting
+from calico_route.bird.wire import BirdProtocol, BirdRoute, Changes, Exported, Status, encode
 from pybgp import Prefix
 
 NOW = time.mktime((2026, 11, 24, 3, 38, 23, 0, 0, -1))
@@ -22,6 +23,8 @@ SESSION = BirdProtocol(
     imported=2,
     exported=1,
     description="node b",
+    filters=("ACCEPT", "(unnamed)"),
+    changes=Changes(announced_in=5, withdrawn_in=1, filtered=2, announced_out=4, withdrawn_out=3),
     details=("  BGP state:          Established", "    Neighbor address: 10.0.0.2"),
 )
 STATIC = BirdProtocol("static1", "Static", "up", STARTED, preference=200, imported=1)
@@ -30,14 +33,14 @@ AWAY = BirdProtocol("Node_10_0_0_9", "BGP", "start", NOW - 90000, info="Active  
 
 def learned(text: str, **more: object) -> BirdRoute:
     values = {"what": "via 10.0.0.2 on eth0", "protocol": SESSION.name, "since": SESSION.since, "best": True}
-    return BirdRoute(Prefix(text), **{**values, "rank": "100/0", "suffix": "i", "bgp": True, **more})  # type: ignore[arg-type]
+    return BirdRoute(Prefix(text), **{**values, "rank": "100/0", "suffix": "i", **more})  # type: ignore[arg-type]
 
 
 BLOCK = BirdRoute(Prefix("192.168.221.64/26"), "blackhole", "static1", STARTED, True, "200")
 ROUTES = (
     BLOCK,
     learned("192.168.99.0/26"),
-    learned("192.168.99.5/32", attributes=("BGP.origin: IGP", "BGP.as_path: ")),
+    learned("192.168.99.5/32", kind="BGP", attributes=("BGP.origin: IGP", "BGP.as_path: ")),
     learned(
         "192.168.99.5/32", best=False, what="via 10.0.0.3 on eth0", protocol="Node_10_0_0_9", gone_through="10.0.0.9"
     ),
@@ -50,7 +53,7 @@ class Memory:
     """Facts that do not change; routes come in two slices."""
 
     recovery: tuple[int, int, int] | None = None
-    exported: list[str | None] = field(default_factory=list)
+    exported: list[Exported | None] = field(default_factory=list)
     reconfigured: int = 0
 
     def status(self) -> Status:
@@ -59,9 +62,9 @@ class Memory:
     def protocols(self) -> Sequence[BirdProtocol]:
         return [STATIC, SESSION, AWAY]
 
-    def routes(self, *, exported_to: str | None, details: bool) -> Iterator[Sequence[BirdRoute]]:
-        self.exported.append(exported_to)
-        some = ROUTES[:1] if exported_to else ROUTES
+    def routes(self, *, exported: Exported | None, details: bool) -> Iterator[Sequence[BirdRoute]]:
+        self.exported.append(exported)
+        some = ROUTES[:1] if exported else ROUTES
         yield some[:3]
         yield some[3:]
 
@@ -115,8 +118,13 @@ def test_one_protocol_whole() -> None:
         "1006-  Description:    node b\n"
         "   Preference:     100\n"
         "   Input filter:   ACCEPT\n"
-        "   Output filter:  ACCEPT\n"
+        "   Output filter:  (unnamed)\n"
         "   Routes:         2 imported, 1 exported, 2 preferred\n"
+        "   Route change stats:     received   rejected   filtered    ignored   accepted\n"
+        "     Import updates:              5          0          2          0          3\n"
+        "     Import withdraws:            1          0        ---          0          1\n"
+        "     Export updates:              4          0          0        ---          4\n"
+        "     Export withdraws:            3        ---        ---        ---          3\n"
         "   BGP state:          Established\n"
         "     Neighbor address: 10.0.0.2\n"
         " \n"
@@ -136,9 +144,10 @@ def test_one_protocol_whole() -> None:
         ("show", "9001 syntax error\n"),
         ("down", "9001 syntax error\n"),
         ("show route for", "9001 syntax error\n"),
-        ("show route where net", "9001 syntax error\n"),
+        ("show route where net", "9001 where: this is not BIRD, and knows no filters; ask for a network\n"),
+        ("show route table other", "9001 other is not a table\n"),
         ("show route 1.2.3.4/33", "9001 syntax error\n"),
-        ("show route protocol nope", "9002 nope is not a protocol\n"),
+        ("show route protocol nope", "9001 nope is not a protocol\n"),
         ("show route export Node_10_0_0_9", "8005 Protocol is down\n"),
         ("show route 1.2.3.0/24", "8001 Network not in table\n"),
         ("show route for 1.2.3.4", "8001 Network not in table\n"),
@@ -190,7 +199,27 @@ def test_counts() -> None:
 def test_export_asks_for_what_was_told_to_that_neighbour() -> None:
     facts = Memory()
     told("show route export Mesh_10_0_0_2", facts)
-    assert facts.exported == ["Mesh_10_0_0_2"]
+    assert facts.exported == [Exported("export", "Mesh_10_0_0_2")]
+
+
+def test_stats_come_after_the_routes() -> None:
+    assert told("show route stats").splitlines()[-1] == "0014 4 of 5 routes for 3 networks"
+    assert told("show route stats").count("1007") == told("show route").count("1007")
+    assert told("show route stats for 192.168.99.5").splitlines()[-1] == "0014 2 of 5 routes for 1 networks"
+
+
+@pytest.mark.parametrize("how", ["preexport", "noexport"])
+def test_what_could_be_told(how: str) -> None:
+    facts = Memory()
+    told(f"show route {how} Mesh_10_0_0_2 all", facts)
+    assert facts.exported == [Exported(how, "Mesh_10_0_0_2")]
+
+
+def test_who_has_asked_for_restrict_may_change_nothing() -> None:
+    facts = Memory()
+    assert b"".join(encode(answer("configure", facts, restricted=True))) == b"8007 Access denied\n"
+    assert b"".join(encode(answer("show status", facts, restricted=True))).startswith(b"1000-BIRD")
+    assert facts.reconfigured == 0
 
 
 def test_configure_looks_again() -> None:
