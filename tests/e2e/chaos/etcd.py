@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+from base64 import b64decode
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,8 @@ class EtcdCluster:
         return all("is healthy" in self.ctl("endpoint", "health", url=member.url) for member in self.members)
 
     def ctl(self, *words: str, url: str | None = None, check: bool = False) -> str:
-        command = 'exec env ETCDCTL_API=3 "$0" --command-timeout=10s --endpoints="$@" 2>&1'
+        """Run etcdctl, for 3 s at most: a request that met a member without leader is better asked again."""
+        command = 'exec env ETCDCTL_API=3 "$0" --command-timeout=3s --endpoints="$@" 2>&1'
         return self.admin.run("sh", "-c", command, binary("etcdctl"), url or self.url, *words, check=check, timeout=60)
 
     def _done(self, *words: str) -> None:
@@ -99,6 +101,16 @@ class EtcdCluster:
                 self.stored[key] = wanted[key]
         for key in sorted(self.stored.keys() - wanted.keys()):
             self.delete(key)
+
+    def look_again(self, wanted: Mapping[str, str]) -> None:
+        """Read all that is there, and write what differs. A request that was in doubt may be carried out long after it
+        was given up and asked again: a member passes it on to who was the leader, once the way there is mended."""
+        text = self.ctl("get", "/calico/", "--prefix", "-w", "json")
+        if not text.startswith("{"):
+            return
+        pairs = json.loads(text).get("kvs", [])
+        self.stored = {b64decode(one["key"]).decode(): b64decode(one.get("value", "")).decode() for one in pairs}
+        self.write(wanted)
 
     def delete(self, key: str) -> None:
         wait_for(f"etcdctl del {key}", lambda: self.ctl("del", key).strip().isdigit(), DEADLINE)

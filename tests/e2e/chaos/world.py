@@ -242,6 +242,7 @@ class World:
         last: list[str] = []
 
         def quiet() -> bool:
+            self.etcd.look_again(documents(self.state, SITES))
             last[:] = self.unsettled()
             return not last
 
@@ -249,6 +250,9 @@ class World:
             wait_for("everything is as it should be", quiet, self.patience, pause=0.2)
         except LabError:
             self.found += last
+            for name in self.nodes_with_agents():
+                status = self.status(name)
+                self.found.append(f"{name}: {[status.get(key) for key in ('datastore', 'announced', 'not_announced')]}")
         nodes = sorted(self.state.nodes)
         count = sum(len(self.wanted(name)) for name in nodes)
         differences = [line for name in nodes for line in self.differences(name)]
