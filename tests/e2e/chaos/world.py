@@ -229,7 +229,7 @@ class World:
                 found.append(f"{name}: sessions {sessions}, should be {others}: {words}")
             if not datastore["connected"] or datastore["from_disk"] or status["held_back"] or status["problems"]:
                 found.append(f"{name}: {datastore}, held back {status['held_back']}, problems {status['problems']}")
-            if kernel["pending"] or kernel["stale"] or kernel["problems"]:
+            if kernel["pending"] or kernel["stale"]:  # what was put back is among the problems for a while
                 found.append(f"{name}: kernel {kernel}")
         if self.stock.established() != others:
             found.append(f"stock: {self.stock.established()} sessions, should be {others}")
