@@ -185,6 +185,7 @@ class Aioetcd3Store:
         values: dict[bytes, bytes] = {}
         head: Head | None = None
         seen = 0
+        newest: KeyEvent | None = None
         for key in keys:
             start, end, more = key, range_end(key), True
             while more:
@@ -199,12 +200,14 @@ class Aioetcd3Store:
                 seen += len(reply.kvs)
                 for pair in reply.kvs:
                     name, value = pair.key, pair.value
+                    if newest is None or pair.mod_revision > newest.revision:
+                        newest = KeyEvent(name, value, pair.mod_revision)
                     if wanted is None or wanted(name, value):
                         values[name] = value
                 more = reply.more
                 if more:
                     start = reply.kvs[-1].key + b"\0"
-        return KeySnapshot(head or await self.head(), values, seen)
+        return KeySnapshot(head or await self.head(), values, seen, newest)
 
     async def watch(self, revisions: Mapping[bytes, int]) -> AsyncGenerator[list[KeyEvent], None]:
         client = self._open()
@@ -245,8 +248,9 @@ class Aioetcd3Store:
             if stream is not None:
                 await stream.aclose()
 
-    async def get(self, key: bytes) -> StoredValue | None:
-        reply = await self._call(lambda client: client._kv_stub.Range, rpc_pb2.RangeRequest(key=key))
+    async def get(self, key: bytes, revision: int = 0) -> StoredValue | None:
+        request = rpc_pb2.RangeRequest(key=key, revision=revision)
+        reply = await self._call(lambda client: client._kv_stub.Range, request)
         return StoredValue(reply.kvs[0].value, reply.kvs[0].mod_revision) if reply.kvs else None
 
     async def put(self, key: bytes, value: bytes) -> None:

@@ -157,6 +157,7 @@ class HttpStore:
         values: dict[bytes, bytes] = {}
         head: Head | None = None
         seen = 0
+        newest: KeyEvent | None = None
         for key in keys:
             start, end, more = key, range_end(key), True
             while more:
@@ -171,12 +172,14 @@ class HttpStore:
                 pairs = _pairs(reply)
                 seen += len(pairs)
                 for name, stored in pairs:
+                    if newest is None or stored.revision > newest.revision:
+                        newest = KeyEvent(name, stored.value, stored.revision)
                     if wanted is None or wanted(name, stored.value):
                         values[name] = stored.value
                 more = bool(reply.get("more") and pairs)
                 if more:
                     start = pairs[-1][0] + b"\0"
-        return KeySnapshot(head or await self.head(), values, seen)
+        return KeySnapshot(head or await self.head(), values, seen, newest)
 
     async def watch(self, revisions: Mapping[bytes, int]) -> AsyncGenerator[list[KeyEvent], None]:
         await self._log_in()
@@ -239,8 +242,8 @@ class HttpStore:
             return UnavailableError("the login has expired")
         return classify(code, text)
 
-    async def get(self, key: bytes) -> StoredValue | None:
-        pairs = _pairs(await self._call(_RANGE, {"key": _text(key)}))
+    async def get(self, key: bytes, revision: int = 0) -> StoredValue | None:
+        pairs = _pairs(await self._call(_RANGE, {"key": _text(key), "revision": str(revision)}))
         return pairs[0][1] if pairs else None
 
     async def put(self, key: bytes, value: bytes) -> None:

@@ -10,7 +10,8 @@ The rules, each of which cost somebody events once:
 * Silence is not health. After `probe` seconds without an event a linearizable read must succeed on the same
   endpoint, else that endpoint is left: this finds frozen servers, cut networks and a lost quorum.
 * History may start again (a data directory wiped, a backup restored): another cluster id, a lower term or
-  a lower revision ask for everything anew.
+  a lower revision ask for everything anew. A backup that was restored under the old name may be none of these
+  once it has overtaken us; so after each loss of the way the last event that was seen must be in the history.
 * Each key is a watch of its own, and what one transaction has done comes one key after the other. Where that could
   mislead (`doubted`), everything is read anew instead, at one revision.
 * etcd itself has lost events of watches; so all is read anew from time to time, less often the more keys
@@ -34,6 +35,7 @@ from .store import (
     KeyEvent,
     KeySnapshot,
     Store,
+    StoredValue,
     UnavailableError,
     Wanted,
 )
@@ -88,9 +90,9 @@ async def follow(
         endpoint = store.endpoint
         changes: _Changes | None = None
         try:
-            if history.unknown or time.monotonic() >= due or history.broken_by(await store.head()):
+            if history.unknown or time.monotonic() >= due or not await history.goes_on(store):
                 snapshot = await store.snapshot(keys, wanted)
-                history.restart(snapshot.head)
+                history.restart(snapshot.head, snapshot.newest)
                 due = time.monotonic() + timing.resync_after(snapshot.seen) * spread(0.5, 1.5)
                 reporter.up(source=endpoint, revision=history.revision)
                 yield snapshot
@@ -151,6 +153,7 @@ class _History:
     def __init__(self, keys: Sequence[bytes]) -> None:
         self._keys = tuple(keys)
         self._head: Head | None = None
+        self._last: KeyEvent | None = None  # the newest that is known
         self.seen: dict[bytes, int] = {}
 
     @property
@@ -161,8 +164,8 @@ class _History:
     def revision(self) -> int:
         return max(self.seen.values(), default=0)
 
-    def restart(self, head: Head) -> None:
-        self._head = head
+    def restart(self, head: Head, newest: KeyEvent | None) -> None:
+        self._head, self._last = head, newest
         self.seen = dict.fromkeys(self._keys, head.revision)
 
     def forget(self) -> None:
@@ -178,6 +181,12 @@ class _History:
         self._head = now
         return False
 
+    async def goes_on(self, store: Store) -> bool:
+        """Whether the store, after the way to it was lost, is still the one that was followed."""
+        if self.broken_by(await store.head()):
+            return False
+        return self._last is None or await _happened(store, self._last)
+
     def news(self, batch: list[KeyEvent]) -> list[KeyEvent]:
         """The events that were not seen before; they are seen now."""
         before = dict(self.seen)
@@ -187,6 +196,8 @@ class _History:
             if watched is not None and event.revision > before[watched]:
                 self.seen[watched] = max(self.seen[watched], event.revision)
                 news.append(event)
+                if self._last is None or event.revision >= self._last.revision:
+                    self._last = event
         return news
 
     def _watched(self, key: bytes) -> bytes | None:
@@ -194,6 +205,20 @@ class _History:
             if key == name or (name.endswith(b"/") and key.startswith(name)):
                 return name
         return None
+
+
+async def _happened(store: Store, event: KeyEvent) -> bool:
+    """Whether this is in the store's history. CompactedError where that, and what came of it, is not kept any more:
+    a watch could not go on either."""
+    now = await store.get(event.key)
+    if event.value is not None:
+        written = StoredValue(event.value, event.revision)
+        return now == written or await store.get(event.key, event.revision) == written
+    try:
+        then, before = [await store.get(event.key, event.revision - ago) for ago in (0, 1)]
+    except CompactedError:
+        return now is None
+    return then is None and before is not None
 
 
 class _Changes:

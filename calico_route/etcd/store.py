@@ -58,11 +58,13 @@ class StoredValue(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class KeySnapshot:
-    """The watched keys at `head.revision`: all of them, or those that were wanted; `seen` counts all."""
+    """The watched keys at `head.revision`: all of them, or those that were wanted; `seen` counts all, and `newest` is
+    what was written last of all."""
 
     head: Head
     values: dict[bytes, bytes]
     seen: int = 0
+    newest: KeyEvent | None = None
 
 
 Wanted: TypeAlias = Callable[[bytes, bytes], bool]
@@ -104,7 +106,9 @@ class Store(Protocol):
         """
         ...
 
-    async def get(self, key: bytes) -> StoredValue | None: ...
+    async def get(self, key: bytes, revision: int = 0) -> StoredValue | None:
+        """What a key holds, or held at a revision; CompactedError where that is not kept any more, or not there yet."""
+        ...
 
     async def put(self, key: bytes, value: bytes) -> None: ...
 

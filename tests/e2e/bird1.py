@@ -39,6 +39,13 @@ class Bird1:
         self.process = self.host.start(f"bird1-{self.host.name}", *words)
         wait_for("bird answers", lambda: "BIRD 1.6" in self.ctl("show", "status"))
 
+    def reconfigure(self) -> None:
+        """What confd does when the datastore has changed: render, and have BIRD read it."""
+        text = self.configuration()
+        if text != self.file.read_text():
+            self.file.write_text(text)
+            self.host.run(str(FOLDER / "birdc"), "-s", self.socket, "configure")
+
     def kill(self, number: int = signal.SIGKILL) -> None:
         """As a container of Calico's ends: its BIRD is not asked, so that others keep its routes."""
         assert self.process is not None

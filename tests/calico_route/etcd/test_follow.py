@@ -133,6 +133,26 @@ async def test_a_wiped_data_directory_is_a_new_history(server: EtcdServer, make_
         await follower.until(lambda: follower.state == {b"/a/new": b"newer"})
 
 
+async def test_a_new_history_that_is_ahead_of_the_old_one(server: EtcdServer, make_store: StoreMaker) -> None:
+    """The same identity and term again, and more revisions than were seen before anybody could look."""
+    for number in range(5):
+        server.put(b"/a/%d" % number, b"old")
+    async with proxied(server.port) as proxy, following(make_store(proxy.url), b"/a/", b"/b") as follower:
+        server.put(b"/a/last", b"old")
+        await follower.until(lambda: b"/a/last" in follower.state)
+        seen = follower.events[-1].revision
+        proxy.refusing = True
+        proxy.cut_all()
+        await asyncio.to_thread(server.kill)
+        shutil.rmtree(server.directory / server.name)
+        await asyncio.to_thread(server.start)
+        server.put(b"/a/new", b"1")
+        while server.put(b"/elsewhere", b"x") <= seen:
+            pass
+        proxy.refusing = False
+        await follower.until(lambda: follower.state == {b"/a/new": b"1"})
+
+
 @pytest.fixture(scope="module")
 def cluster(etcd_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[EtcdServer]]:
     servers: list[EtcdServer] = []

@@ -42,6 +42,9 @@ class ScriptedStore:
         self.snapshots = 0
         self.open = 0
         self.idle = asyncio.Event()
+        self.history: list[KeyEvent] = []
+        self.compacted = 0
+        self.newest: KeyEvent | None = None
 
     endpoints = 1
 
@@ -60,7 +63,7 @@ class ScriptedStore:
     async def snapshot(self, keys: Iterable[bytes], wanted: Wanted | None = None) -> KeySnapshot:
         head = await self.head()
         self.snapshots += 1
-        return KeySnapshot(head, {})
+        return KeySnapshot(head, {}, newest=self.newest)
 
     async def watch(self, revisions: Mapping[bytes, int]) -> AsyncGenerator[list[KeyEvent], None]:
         self.asked.append(dict(revisions))
@@ -69,6 +72,7 @@ class ScriptedStore:
             for step in self.watches.pop(0) if self.watches else ():
                 if isinstance(step, StoreError):
                     raise step
+                self.history += step
                 self.at = self.at._replace(revision=max(self.at.revision, step[-1].revision))
                 yield step
             self.idle.set()
@@ -82,8 +86,12 @@ class ScriptedStore:
     async def close(self) -> None:
         self.heads = [ClosedError("closed")] * 9
 
-    async def get(self, key: bytes) -> StoredValue | None:
-        raise NotImplementedError
+    async def get(self, key: bytes, revision: int = 0) -> StoredValue | None:
+        if revision and revision < self.compacted:
+            raise CompactedError("gone")
+        known = [one for one in self.history if one.key == key and (not revision or one.revision <= revision)]
+        last = max(known, key=lambda one: one.revision, default=None)
+        return None if last is None or last.value is None else StoredValue(last.value, last.revision)
 
     async def put(self, key: bytes, value: bytes) -> None:
         raise NotImplementedError
@@ -165,6 +173,67 @@ async def test_another_history_asks_for_everything_anew() -> None:
     same = ScriptedStore([UnavailableError("cut")], heads=[start, Head(7, 6, 100)])
     await play(same)
     assert same.snapshots == 1
+
+
+async def snapshots_when(
+    seen: KeyEvent | None,
+    history: list[KeyEvent],
+    *,
+    compacted: int = 0,
+    newest: KeyEvent | None = None,
+) -> int:
+    """How often all was read, where one event was seen, the way was lost, and this is what etcd's history then is."""
+    store = ScriptedStore([*([[seen]] if seen is not None else []), UnavailableError("cut")])
+    reset = store.reset
+
+    async def lost(endpoint: str) -> None:
+        store.history, store.compacted, store.newest = history, compacted, None
+        store.at = store.at._replace(revision=200)
+        await reset(endpoint)
+
+    store.reset, store.newest = lost, newest  # type: ignore[method-assign]
+    await play(store)
+    return store.snapshots
+
+
+async def test_a_history_without_the_last_event_is_another_one() -> None:
+    """Of the same identity, not younger and not shorter: a backup that was restored and has been written to since."""
+    put, gone, before = event(b"/a/1", 101), KeyEvent(b"/a/1", None, 101), event(b"/a/1", 90)
+    later = event(b"/a/1", 110)
+    for seen, history in (
+        (put, [put]),
+        (put, [put, later]),
+        (put, [put, KeyEvent(b"/a/1", None, 120)]),
+        (gone, [before, gone]),
+        (gone, [before, gone, later]),
+    ):
+        assert await snapshots_when(seen, history) == 1, history
+    for seen, history in (
+        (put, []),
+        (put, [before]),
+        (put, [later]),
+        (put, [KeyEvent(b"/a/1", b"another", 101)]),
+        (gone, []),
+        (gone, [before]),
+        (gone, [before, later]),
+        (gone, [later]),
+    ):
+        assert await snapshots_when(seen, history) == 2, history
+
+
+async def test_a_last_event_that_was_compacted() -> None:
+    """What is still as it was says enough; what has changed since cannot be told."""
+    put, gone = event(b"/a/1", 101), KeyEvent(b"/a/1", None, 101)
+    assert await snapshots_when(put, [put], compacted=150) == 1
+    assert await snapshots_when(put, [put, event(b"/a/1", 120)], compacted=150) == 2
+    assert await snapshots_when(gone, [event(b"/a/1", 90), gone], compacted=150) == 1
+    assert await snapshots_when(gone, [event(b"/a/1", 90)], compacted=150) == 2
+
+
+async def test_the_newest_value_of_a_snapshot_is_looked_for_too() -> None:
+    newest = event(b"/a/1", 95)
+    assert await snapshots_when(None, [newest], newest=newest) == 1
+    assert await snapshots_when(None, [event(b"/a/1", 96)], newest=newest) == 2
 
 
 async def test_a_silent_watch_is_probed_and_a_new_history_is_found_so() -> None:
