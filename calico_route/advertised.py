@@ -21,14 +21,16 @@ EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
 
 @dataclass(frozen=True, slots=True)
 class Advertised:
-    """`whole` are own blocks that are announced in place of what is inside, `held` all own blocks, those on their way
-    out too: what is sent there and has no workload must not leave this node again. `services` are announced,
-    `reflected` are networks of services whose routes a reflector passes on."""
+    """`whole` are own blocks that are announced in place of what is inside, `held` own blocks of more than one address,
+    those on their way out too: what is sent there and has no workload must not leave this node again. `services` are
+    announced, `reflected` are networks of services whose routes a reflector passes on, and `served` are all networks
+    of services: of these nothing goes into the kernel."""
 
     whole: tuple[Prefix, ...] = ()
     held: tuple[Prefix, ...] = ()
     services: tuple[Prefix, ...] = ()
     reflected: tuple[Prefix, ...] = ()
+    served: tuple[Prefix, ...] = ()
     communities: tuple[tuple[Prefix, tuple[str, ...]], ...] = ()
 
 
@@ -45,8 +47,22 @@ def advertised(
         if known.external_services:
             reflected += configuration.service_external_ips
     return Advertised(
-        whole, held, tuple(_services(configuration, own)), reflected, tuple(_communities(view, own, problems))
+        whole=whole,
+        held=tuple(one for one in held if not _single(one)),
+        services=tuple(_services(configuration, own)),
+        reflected=reflected,
+        served=(
+            *configuration.service_cluster_ips,
+            *configuration.service_external_ips,
+            *configuration.service_load_balancer_ips,
+        ),
+        communities=tuple(_communities(view, own, problems)),
     )
+
+
+def _single(prefix: Prefix) -> bool:
+    """Whether it is one address alone: announced where a workload or a service has it."""
+    return prefix.length == (128 if prefix.family.afi == 2 else 32)
 
 
 def _blocks(view: View, own: Node, *, pod_cidrs: bool) -> tuple[tuple[Prefix, ...], tuple[Prefix, ...]]:
@@ -69,19 +85,18 @@ def _services(configuration: BgpConfiguration, own: Node) -> Iterator[Prefix]:
     if configuration.service_load_balancer_aggregation != "Disabled":
         networks += configuration.service_load_balancer_ips
     # A single address is announced where a service has it, which Kubernetes alone knows.
-    yield from (one for one in networks if one.length < (128 if one.family.afi == 2 else 32))
+    yield from (one for one in networks if not _single(one))
 
 
 def _communities(view: View, own: Node, problems: list[str]) -> Iterator[tuple[Prefix, tuple[str, ...]]]:
-    """Settings of the node take the place of those of the cluster."""
-    node = view.get(Kind.BGP_CONFIGURATION, f"node.{own.name}")
-    used = view.configuration
-    if isinstance(node, BgpConfiguration) and (node.prefix_advertisements or node.communities):
-        used = node
+    """Advertisements of the node take the place of the cluster's, and with them the names of its communities."""
+    used = view.configuration_of(own.name)
+    if not used.prefix_advertisements:
+        used = view.configuration
     for entry in used.prefix_advertisements:
         values = set()
         for text in entry.communities:
-            value = text if ":" in text else used.communities.get(text, view.configuration.communities.get(text))
+            value = text if ":" in text else used.communities.get(text)
             why = "no community has this name" if value is None else _fault(value)
             if why or value is None:
                 problems.append(f"BGPConfiguration {used.name}: prefixAdvertisement {entry.cidr}: {text}: {why}")

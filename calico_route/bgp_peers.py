@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from .model import BgpFilter, BgpPeer, FilterRule, Invalid, Kind, Node
 from .selector import parse_selector
-from .sessions import Local, MeshPeer, Options
+from .sessions import Local, MeshPeer, Options, whole_seconds
 from .telling import ExportRules, NamedRules
 from .view import View
 
@@ -82,11 +82,11 @@ class _Sessions:
             raise _UnservedError("sessions with workloads (localWorkloadSelector) are not served")
         if peer.peer_selector is not None:
             yield from self._with_nodes(peer, self._selected(peer.peer_selector, "peerSelector"))
-        if peer.peer_ip is not None:
+        elif peer.peer_ip is not None:
             node = self._by_address.get(peer.peer_ip.address)
             if peer.peer_ip.address not in self._own_addresses():
                 yield from self._with_address(peer, peer.peer_ip.address, node)
-        elif peer.peer_selector is None:
+        else:
             raise _UnservedError("it has neither peerIP nor peerSelector")
 
     def _reverse(self, peer: BgpPeer) -> Iterator[MeshPeer]:
@@ -106,7 +106,7 @@ class _Sessions:
             some = self._nodes
         for made in self._with_nodes(peer, some):
             if peer.peer_ip is None or (":" in made.address) == (":" in peer.peer_ip.address):
-                yield made
+                yield replace(made, scope="Node")  # to the other side it is for this node alone
 
     def _is_us(self, peer: BgpPeer) -> bool:
         if peer.peer_ip is None or peer.peer_ip.address not in self._own_addresses():
@@ -160,7 +160,7 @@ class _Sessions:
             port=179 if node is None else self._view.port(node.name),
             passive=node is not None and address > own_address,
             local_address=None if peer.source_address == "None" else own_address,
-            restart_time=min(4095, max(0, round(restart_time))),
+            restart_time=whole_seconds(restart_time, 4095),
             hold_time=hold_time,
             keepalive_time=_keepalive(peer.keepalive_time, hold_time),
             password=self._password(peer, node),
@@ -232,6 +232,6 @@ def _selects(selector: str, field: str, node: Node) -> bool:
 
 def _keepalive(seconds: float | None, hold_time: int) -> float | None:
     """As it was set, but never more than a third of the hold time."""
-    if seconds is None or not hold_time:
+    if not seconds or not hold_time:
         return None
-    return max(1.0, min(seconds, hold_time / 3))
+    return max(1.0, min(whole_seconds(seconds, hold_time), hold_time / 3))

@@ -24,13 +24,17 @@ class Compat:
     """`priorities`: the normal priority by AFI, empty where LOCAL_PREF and metric have nothing to do with each other.
 
     `tunnels` and `plain`: whether routes into IPIP pools, and into pools without encapsulation, are ours to install.
-    `external_services`: whether a reflector tells of external addresses of services.
+    `external_services`: whether a reflector tells of external addresses of services. `encrypted`: whether routes to
+    nodes with WireGuard are Felix's on a node with WireGuard. `listens_per_node`: whether the bindMode and the
+    ignoredInterfaces of a node's own BGPConfiguration count.
     """
 
     priorities: tuple[tuple[int, int], ...] = ()
     tunnels: bool = True
     plain: bool = True
     external_services: bool = False
+    encrypted: bool = False
+    listens_per_node: bool = True
 
     def local_pref(self, afi: int) -> int | None:
         """Of our own routes; None: as BGP has it."""
@@ -59,13 +63,18 @@ def compat(view: View, choice: str) -> Compat:
     if version is None or version < (3, 32):
         return Compat()
     configuration = view.configuration
-    wanted = configuration.program_cluster_routes or ("Enabled" if version < (3, 33) else "EnabledNoEncapOnly")
+    wanted = configuration.program_cluster_routes
+    if version < (3, 33):  # which has just two words
+        wanted = wanted if wanted in ("Enabled", "Disabled") else "Enabled"
+    wanted = wanted or "EnabledNoEncapOnly"
     ipv4, ipv6 = configuration.ipv4_route_priority, configuration.ipv6_route_priority
     return Compat(
         priorities=((1, NORMAL_PRIORITY if ipv4 is None else ipv4), (2, NORMAL_PRIORITY if ipv6 is None else ipv6)),
         tunnels=wanted in ("Enabled", "EnabledIPIPOnly"),
         plain=wanted in ("Enabled", "EnabledNoEncapOnly"),
         external_services=version >= (3, 33),
+        encrypted=version >= (3, 33),
+        listens_per_node=False,
     )
 
 

@@ -17,7 +17,7 @@ from .advertised import Advertised, advertised
 from .compat import Compat, compat
 from .identity import Identity, router_id
 from .model import Kind, Node, WorkloadEndpoint
-from .programming import KernelRules, Static, kernel_rules
+from .programming import KernelRules, Static, encrypted_next_hops, kernel_rules
 from .sessions import Local, MeshPeer, Options
 from .telling import ExportRules, export_rules
 from .topology import Topology, topology
@@ -53,7 +53,8 @@ class Desired:
 class Wishes:
     """Works out the state to reach, again and again; what follows from the same resources as the last time is not
     worked out anew, but given as the same object. A workload that comes or goes costs the same in any cluster.
-    `rules`, `advertised` and `compat` are what the last answer was made of."""
+    `rules`, `kernel`, `advertised`, `compat` and `statics` (those too that do not go into the kernel) are what the last
+    answer was made of."""
 
     def __init__(self) -> None:
         self._seen: dict[Kind, Table] = {}
@@ -66,7 +67,8 @@ class Wishes:
         self.rules = ExportRules()
         self.advertised = Advertised()
         self.compat = Compat()
-        self._kernel = KernelRules()
+        self.statics: Mapping[Prefix, Static] = {}
+        self.kernel = KernelRules()
         self._statics: Mapping[Prefix, Static] = {}
         self._local_prefs: tuple[tuple[int, int], ...] = ()
         self._allowed: set[Prefix] = set()  # by the pools
@@ -95,7 +97,7 @@ class Wishes:
             self._problems,
             found.nodes,
             self._local_prefs,
-            self._kernel,
+            self.kernel,
             self._statics,
         )
 
@@ -108,7 +110,8 @@ class Wishes:
         others = changed - {Kind.WORKLOAD_ENDPOINT} or self._from != (identity, options)
         if others:
             problems: list[str] = []
-            self._local = local = _local(view, identity, problems)
+            self.compat = compat(view, options.compat)
+            self._local = local = _local(view, identity, self.compat, problems)
             self._topology = None if local is None else self._look_around(view, local, options, problems)
             self._said = (*problems, *(self._topology.problems if self._topology else ()))
             self._allowed.clear()
@@ -119,9 +122,9 @@ class Wishes:
 
     def _look_around(self, view: View, local: Local, options: Options, problems: list[str]) -> Topology:
         own = view.node(local.name) or Node(name=local.name)
-        known = compat(view, options.compat)
+        known = self.compat
         beside = advertised(view, own, known, problems, blocks=options.announce_blocks, pod_cidrs=options.pod_cidrs)
-        self.advertised, self.compat = beside, known
+        self.advertised = beside
         self._local_prefs = tuple((afi, value) for afi in (1, 2) if (value := known.local_pref(afi)) is not None)
         self.rules = export_rules(
             view.pools,
@@ -130,9 +133,11 @@ class Wishes:
             services=(*beside.services, *beside.reflected),
         )
         found = topology(view, local, options, self.rules)
-        kernel = kernel_rules(view.pools, beside.services, known, local.ipv4)
-        self._kernel = self._kernel if kernel == self._kernel else kernel
-        self._statics = _statics(beside, found.peers.values())
+        encrypted = encrypted_next_hops(own, view.nodes, known)
+        kernel = kernel_rules(view.pools, beside.served, known, local.ipv4, encrypted)
+        self.kernel = self.kernel if kernel == self.kernel else kernel
+        self.statics = _statics(beside, found.peers.values())
+        self._statics = {prefix: static for prefix, static in self.statics.items() if kernel.takes(prefix)}
         return found
 
     def _announcements(
@@ -158,7 +163,7 @@ class Wishes:
         if unknown:
             for prefix in unknown:
                 reason = self.rules.refusal(prefix)
-                if reason:
+                if reason and not self._lets_out(prefix):
                     self._refused[prefix] = reason
                 else:
                     self._allowed.add(prefix)
@@ -167,8 +172,16 @@ class Wishes:
         withheld.update((prefix, self._refused[prefix]) for prefix in candidates - announced)
         return frozenset(announced), withheld
 
+    def _lets_out(self, prefix: Prefix) -> bool:
+        """Whether the filters of a neighbour may want what nobody else is told."""
+        return any(
+            peer.export.lets_out(prefix, internal=peer.internal)
+            for peer in (() if self._topology is None else self._topology.peers.values())
+            if peer.export is not None and peer.export.filters and peer.family == prefix.family
+        )
 
-def _local(view: View, identity: Identity, problems: list[str]) -> Local | None:
+
+def _local(view: View, identity: Identity, known: Compat, problems: list[str]) -> Local | None:
     own = view.node(identity.name)
     ipv4 = identity.effective(4, own)
     ipv6 = identity.effective(6, own)
@@ -180,7 +193,8 @@ def _local(view: View, identity: Identity, problems: list[str]) -> Local | None:
         return None
     asn = identity.asn or (own.asn if own is not None else None) or view.asn
     listen = [any_ for address, any_ in ((ipv4, "0.0.0.0"), (ipv6, "::")) if address is not None]
-    if view.configuration.bind_mode == "NodeIP":
+    bind_mode = view.configuration_of(identity.name).bind_mode if known.listens_per_node else None
+    if (bind_mode or view.configuration.bind_mode) == "NodeIP":
         listen = [address.address for address in (ipv4, ipv6) if address is not None]
     return Local(
         name=identity.name,
@@ -195,7 +209,7 @@ def _local(view: View, identity: Identity, problems: list[str]) -> Local | None:
 
 def _statics(beside: Advertised, peers: Iterable[MeshPeer]) -> Mapping[Prefix, Static]:
     """What is sent to an own block and has no workload ends here; and gateways lead to neighbours that are far."""
-    found = {block: Static() for block in beside.held if block.length < (128 if block.family.afi == 2 else 32)}
+    found = {block: Static() for block in beside.held}
     for peer in peers:
         if peer.reachable_by is not None:
             found[Prefix(f"{peer.address}/{128 if ':' in peer.address else 32}")] = Static(peer.reachable_by)

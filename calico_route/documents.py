@@ -37,6 +37,7 @@ from .model import (
     ResourceKey,
     WorkloadEndpoint,
 )
+from .selector import parse_selector
 
 
 class Reading(NamedTuple):
@@ -50,7 +51,7 @@ def read_value(key: ResourceKey, value: bytes) -> Reading:
     """The resource in a value of the datastore."""
     if key.kind is Kind.READY_FLAG:
         return _read_ready(key, value)
-    if key.kind is Kind.BLOCK_AFFINITY and not value.strip():
+    if key.kind is Kind.BLOCK_AFFINITY and value.strip() in (b"", b'""', b"null"):
         value = b"{}"  # written so by old versions: a confirmed affinity
     try:
         document = json.loads(value)
@@ -94,7 +95,7 @@ def _read_ready(key: ResourceKey, value: bytes) -> Reading:
 
 def _read_node(key: ResourceKey, fields: Fields) -> Resource:
     metadata, spec = fields.section("metadata"), fields.section("spec")
-    bgp = spec.section("bgp")
+    bgp, wireguard = spec.section("bgp"), spec.section("wireguard")
     return Node(
         name=key.name,
         bgp=spec.has("bgp"),
@@ -102,9 +103,11 @@ def _read_node(key: ResourceKey, fields: Fields) -> Resource:
         ipv4=bgp.host_address("ipv4Address", 4),
         ipv6=bgp.host_address("ipv6Address", 6),
         cluster_id=bgp.text("routeReflectorClusterID"),
-        ipv4_ipip_tunnel=bgp.address("ipv4IPIPTunnelAddr"),
-        ipv4_vxlan_tunnel=spec.address("ipv4VXLANTunnelAddr"),
-        ipv6_vxlan_tunnel=spec.address("ipv6VXLANTunnelAddr"),
+        ipv4_ipip_tunnel=bgp.address("ipv4IPIPTunnelAddr", fatal=False),
+        ipv4_vxlan_tunnel=spec.address("ipv4VXLANTunnelAddr", fatal=False),
+        ipv6_vxlan_tunnel=spec.address("ipv6VXLANTunnelAddr", fatal=False),
+        ipv4_wireguard=wireguard.address("interfaceIPv4Address", fatal=False),
+        ipv6_wireguard=wireguard.address("interfaceIPv6Address", fatal=False),
         labels=metadata.texts_by_name("labels"),
         pod_cidrs=fields.section("status").prefixes("podCIDRs"),
         raw=fields.values,
@@ -113,6 +116,8 @@ def _read_node(key: ResourceKey, fields: Fields) -> Resource:
 
 def _read_bgp_configuration(key: ResourceKey, fields: Fields) -> Resource:
     spec = fields.section("spec")
+    if key.name != "default" and not key.name.startswith("node."):
+        fields.problem("metadata.name", key.name, "neither default nor node.<name>: it is not used", fatal=False)
     communities: dict[str, str] = {}
     for entry in spec.sections("communities"):
         name, value = entry.text("name"), entry.text("value")
@@ -222,12 +227,13 @@ def _read_bgp_peer(key: ResourceKey, fields: Fields) -> Resource:
             peer_ip = peer_address(text)
         except ValueError as error:
             spec.problem("peerIP", text, str(error))
+    _check_sides(spec, peer_ip)
     return BgpPeer(
         name=key.name,
         node=spec.text("node"),
-        node_selector=spec.text("nodeSelector"),
+        node_selector=_selector(spec, "nodeSelector"),
         peer_ip=peer_ip,
-        peer_selector=spec.text("peerSelector"),
+        peer_selector=_selector(spec, "peerSelector"),
         local_workload_selector=spec.text("localWorkloadSelector"),
         asn=spec.as_number("asNumber"),
         local_asn=spec.as_number("localASNumber"),
@@ -244,6 +250,27 @@ def _read_bgp_peer(key: ResourceKey, fields: Fields) -> Resource:
         password=spec.secret("password"),
         raw=fields.values,
     )
+
+
+def _check_sides(spec: Fields, peer_ip: PeerAddress | None) -> None:
+    """What Calico's own API would not take, and which of two that exclude each other counts."""
+    for first, second in (("node", "nodeSelector"), ("peerSelector", "peerIP"), ("peerSelector", "asNumber")):
+        if spec.text(first) is not None and spec.values.get(second) not in (None, "", 0):
+            spec.problem(second, spec.values[second], f"is not used beside {first}", fatal=False)
+    gateway = spec.values.get("reachableBy")
+    if peer_ip is not None and isinstance(gateway, str) and gateway and (":" in gateway) != (":" in peer_ip.address):
+        spec.problem("reachableBy", gateway, f"is of another IP version than peerIP {peer_ip.address}")
+
+
+def _selector(spec: Fields, name: str) -> str | None:
+    text = spec.text(name)
+    if text is not None:
+        try:
+            parse_selector(text)
+        except ValueError as error:
+            spec.problem(name, None, str(error))
+            return None
+    return text
 
 
 def _read_cluster_information(key: ResourceKey, fields: Fields) -> Resource:

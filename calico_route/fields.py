@@ -11,8 +11,9 @@ from pybgp import Prefix
 
 from .model import HostAddress, PeerAddress, Problem, Raw, ResourceKey, SecretReference
 
-_DURATION = re.compile(r"(?:\d+(?:\.\d*)?|\.\d+)(?:h|ms|m|s|us|µs|μs|ns)")
+_DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:h|ms|m|s|us|µs|μs|ns)")
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
+_LONGEST_DURATION = 2.0**63 / 1e9  # seconds: Go counts nanoseconds in 64 bits
 _LONGEST_VALUE_SHOWN = 80
 
 
@@ -37,9 +38,12 @@ def as_number(value: object) -> int:
 
 
 def duration(text: object) -> float:
-    """Seconds of a duration as Go writes it: `2m0s`, `1h5m`, `1.5s`, `300ms`, `0`. ValueError."""
+    """Seconds of a duration as Go writes it: `2m0s`, `1h5m`, `1.5s`, `300ms`, `+1m`, `0`. ValueError."""
     if not isinstance(text, str):
         raise ValueError('not a duration: write "90s" or "2m0s"')
+    if text.startswith("-"):
+        raise ValueError("a duration must not be negative")
+    text = text.removeprefix("+")
     if text == "0":
         return 0.0
     units = _DURATION.findall(text)
@@ -49,6 +53,8 @@ def duration(text: object) -> float:
     for unit in units:
         number = unit.rstrip("hmsunµμ")
         total += float(number) * _SECONDS[unit[len(number) :]]
+    if total >= _LONGEST_DURATION:
+        raise ValueError("a duration must be below 292 years")
     return total
 
 
@@ -76,15 +82,22 @@ def peer_address(text: object) -> PeerAddress:
             raise ValueError("the brackets around the address do not fit")
     elif text.count(":") == 1:
         address, colon, port = text.partition(":")
-    try:
-        canonical = str(ip_address(address))
-    except ValueError:
-        raise ValueError("not an IP address") from None
+    canonical = _address(address)
     if not colon:
         return PeerAddress(canonical)
     if not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
         raise ValueError("the port after the address is not a number from 1 to 65535")
     return PeerAddress(canonical, int(port))
+
+
+def _address(text: object) -> str:
+    """In the one way to write it that Go has, too: who dials is decided by comparing texts."""
+    if isinstance(text, str) and "%" in text:
+        raise ValueError("an address with a zone names no host in the network")
+    try:
+        return str(ip_address(text if isinstance(text, str) else ""))
+    except ValueError:
+        raise ValueError("not an IP address") from None
 
 
 def _address_and_length(text: object) -> tuple[str, int]:
@@ -180,7 +193,7 @@ class Fields:
     def as_number(self, name: str) -> int | None:
         value = self.values.get(name)
         # Go's empty AS number is 0, and some writers put it where they mean "not set".
-        if value is None or value == "" or (value == 0 and not isinstance(value, bool)):
+        if value in (None, "", "0") or (value == 0 and not isinstance(value, bool)):
             return None
         try:
             return as_number(value)
@@ -190,7 +203,7 @@ class Fields:
 
     def duration(self, name: str) -> float | None:
         value = self.values.get(name)
-        if value is None:
+        if value is None or value == "":
             return None
         try:
             return duration(value)
@@ -211,14 +224,14 @@ class Fields:
             return None
         return found
 
-    def address(self, name: str) -> str | None:
+    def address(self, name: str, *, fatal: bool = True) -> str | None:
         value = self.values.get(name)
         if value is None or value == "":
             return None
         try:
-            return str(ip_address(value if isinstance(value, str) else ""))
-        except ValueError:
-            self.problem(name, value, "must be an IP address")
+            return _address(value)
+        except ValueError as error:
+            self.problem(name, value, str(error), fatal=fatal)
             return None
 
     def items(self, name: str) -> list[object]:
@@ -274,7 +287,7 @@ class Fields:
             return None
 
     def texts_by_name(self, name: str) -> dict[str, str]:
-        """An object of texts, such as labels; numbers and flags in it are taken as their text."""
+        """An object of texts, such as labels; what is no text in it is left out, and said so."""
         found: dict[str, str] = {}
         for label, value in self.section(name).values.items():
             if isinstance(value, str):

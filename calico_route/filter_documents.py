@@ -119,10 +119,11 @@ def _as_numbers(fields: Fields, name: str) -> tuple[int, ...]:
 
 
 def _operation(fields: Fields) -> FilterOperation | None:
-    if len(fields.values) != 1:
-        fields.problem("", dict(fields.values), "must have one of addCommunity, prependASPath, setPriority")
+    given = {name: value for name, value in fields.values.items() if value is not None}
+    if len(given) != 1:
+        fields.problem("", given, "must have one of addCommunity, prependASPath, setPriority")
         return None
-    ((name, value),) = fields.values.items()
+    ((name, value),) = given.items()
     if not isinstance(value, Mapping):
         fields.problem(str(name), value, "must be an object")
         return None

@@ -122,6 +122,8 @@ class Node:
     ipv4_ipip_tunnel: str | None = None
     ipv4_vxlan_tunnel: str | None = None
     ipv6_vxlan_tunnel: str | None = None
+    ipv4_wireguard: str | None = None  # of its WireGuard interface
+    ipv6_wireguard: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
     pod_cidrs: tuple[Prefix, ...] = ()
     raw: Raw = field(default_factory=dict, compare=False, repr=False)

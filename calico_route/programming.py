@@ -1,12 +1,12 @@
 """Which learned routes go into the kernel, and how: plainly, through a tunnel, with a metric, or not at all.
 
-A pool with VXLAN is Felix's, and so are, from some version on, those with IPIP; networks of services are handled by
-whoever serves them. No I/O, no clock.
+A pool with VXLAN is Felix's, and so are, from some version on, those with IPIP and what is reached through WireGuard;
+networks of services are handled by whoever serves them. No I/O, no clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -18,7 +18,7 @@ from pybgp.policy import PrefixSet
 from .compat import Compat, metric_of
 from .fields import network as network_of
 from .kernel.route import RouteOptions, RouteType
-from .model import HostAddress, IpPool
+from .model import HostAddress, IpPool, Node
 
 TUNNEL = "tunl0"
 
@@ -49,16 +49,24 @@ class Way(Enum):
 @dataclass(frozen=True, slots=True)
 class KernelRules:
     """`ways` are tried in order, the first network that a route is in decides; outside of all: plainly. `subnet` is
-    that of this node's own address."""
+    that of this node's own address. Nothing with one of the next hops `encrypted` goes in."""
 
     ways: tuple[tuple[Prefix, Way], ...] = ()
     subnet: Prefix | None = None
     metrics: bool = False
+    encrypted: frozenset[bytes] = frozenset()
 
     @property
     def plain(self) -> bool:
         """Whether all routes go in just as they are."""
-        return not self.ways and not self.metrics
+        return not self.ways and not self.metrics and not self.encrypted
+
+    def takes(self, prefix: Prefix) -> bool:
+        """Whether a route of our own goes in."""
+        for network, way in self.ways:
+            if prefix in network:
+                return way is not Way.NOT
+        return True
 
     def parts(
         self, family: Family, nlri: Sequence[bytes], path: PathView
@@ -66,6 +74,9 @@ class KernelRules:
         """Destinations with a path in common, by how they go in; None: they do not."""
         metric = metric_of(path.attributes.local_pref) if self.metrics else None
         rest = nlri
+        if path.next_hop in self.encrypted:
+            yield nlri, None
+            return
         for network, way in self.ways:
             if network.family == family and rest:
                 inside = _set_of(network).which(family, rest)
@@ -86,15 +97,31 @@ class KernelRules:
 
 
 def kernel_rules(
-    pools: Sequence[IpPool], services: Sequence[Prefix], known: Compat, ipv4: HostAddress | None
+    pools: Sequence[IpPool],
+    services: Sequence[Prefix],
+    known: Compat,
+    ipv4: HostAddress | None,
+    encrypted: Iterable[bytes] = (),
 ) -> KernelRules:
-    """`services` are the networks that this node announces for services: nothing of them goes in."""
+    """`services` are the networks of services: nothing of them goes in, and nothing by the next hops `encrypted`."""
     ways = [(network, Way.NOT) for network in sorted(set(services))]
     ways += [(pool.cidr, _way(pool, known, ipv4)) for pool in sorted(pools, key=lambda one: str(one.cidr))]
     while ways and ways[-1][1] is Way.PLAIN:  # one that no other comes after decides nothing
         ways.pop()
     subnet = None if ipv4 is None else network_of(str(ipv4))
-    return KernelRules(tuple(ways), subnet if any(way is Way.TUNNEL_ACROSS for _, way in ways) else None, known.metrics)
+    subnet = subnet if any(way is Way.TUNNEL_ACROSS for _, way in ways) else None
+    return KernelRules(tuple(ways), subnet, known.metrics, frozenset(encrypted))
+
+
+def encrypted_next_hops(own: Node, nodes: Iterable[Node], known: Compat) -> Iterator[bytes]:
+    """The addresses of nodes that this one reaches through WireGuard, by IP version."""
+    if known.encrypted:
+        for node in nodes:
+            if node.name != own.name:
+                if own.ipv4_wireguard and node.ipv4_wireguard and node.ipv4 is not None:
+                    yield pack_address(node.ipv4.address)
+                if own.ipv6_wireguard and node.ipv6_wireguard and node.ipv6 is not None:
+                    yield pack_address(node.ipv6.address)
 
 
 def _way(pool: IpPool, known: Compat, ipv4: HostAddress | None) -> Way:

@@ -3,7 +3,8 @@
     all()   global()   has(rack)   !has(rack)   rack == 'r1' && !(zone in {"a", "b"} || name starts with 'x')
 
 `!=` and `not in` also hold where there is no such label, `==` and the others do not. `!` binds closest, then `&&`,
-then `||`. Texts stand in either kind of quotes and have no escapes. An empty selector selects everything.
+then `||`. Texts stand in either kind of quotes and have no escapes; a list of them may end in a comma. `notin`,
+`startswith` and `endswith` are the same without the blank. An empty selector selects everything.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ _TOKEN = re.compile(
 _DEEPEST = 50  # brackets in each other: more is no selector of a person, and recursion has an end
 _TESTS: Mapping[str, Callable[[str, str], bool]] = {
     "contains": lambda value, text: text in value,
-    "starts with": str.startswith,
-    "ends with": str.endswith,
+    "startswith": str.startswith,
+    "endswith": str.endswith,
 }
 
 
@@ -109,13 +110,14 @@ class _Parser:
         if operator == "in":
             texts = self._texts()
             return lambda labels: labels.get(label) in texts
-        if operator == "not":
-            self._need("in")
+        if operator in ("not", "notin"):
+            if operator == "not":
+                self._need("in")
             texts = self._texts()
             return lambda labels: labels.get(label) not in texts
         if operator in ("starts", "ends"):
             self._need("with")
-            operator += " with"
+            operator += "with"
         test = _TESTS.get(operator)
         if test is None:
             self._fail("==, !=, in, not in, contains, starts with or ends with", back=1)
@@ -126,9 +128,10 @@ class _Parser:
         self._need("{")
         texts: list[str] = []
         while not self._take("}"):
-            if texts:
-                self._need(",")
             texts.append(self._quoted())
+            if not self._take(","):
+                self._need("}")
+                break
         return frozenset(texts)
 
     def _take(self, token: str) -> bool:

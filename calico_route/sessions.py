@@ -15,6 +15,11 @@ REDIAL = 5.0
 """Seconds at most between two attempts to reach a node: one that was away for long is back at once."""
 
 
+def whole_seconds(seconds: float, most: int) -> int:
+    """Rounded as confd does, a half upwards."""
+    return min(most, int(seconds + 0.5))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """What flags decide. `hold_time` in seconds; `ttl_security` in hops.

@@ -53,8 +53,21 @@ class ExportRules:
     services: tuple[Prefix, ...] = ()
     allowed: tuple[Prefix, ...] = ()
 
+    def lets_out(self, prefix: Prefix, *, internal: bool) -> bool:
+        """Whether the filters may accept a route of our own, so that no pool and no block is asked."""
+        for rule in (rule for one in self.filters for rule in one.rules):
+            # Of our own routes none comes from a neighbour, or has a path or communities yet.
+            never = rule.learned or rule.communities or rule.as_path_prefix
+            if never or rule.peer_type not in (None, "iBGP" if internal else "eBGP") or not _covers(rule, prefix):
+                continue
+            if rule.accept:
+                return True
+            if rule.interface is None and rule.priority is None:
+                return False
+        return False
+
     def refusal(self, prefix: Prefix) -> str:
-        """Why a route of our own must not leave, whatever a filter says; "" if it may."""
+        """Why a route of our own must not leave where no filter lets it out; "" if it may."""
         for cidr, name in self.refused:
             if prefix in cidr:
                 return f"pool {name} {cidr} has disableBGPExport"
@@ -153,9 +166,7 @@ def _conditions(rule: FilterRule, family: Family, interface_of: InterfaceOf) -> 
 
 def _network(rule: FilterRule, family: Family) -> Condition:
     assert rule.cidr is not None
-    bits = _bits(family)
-    shortest = max(rule.cidr.length, rule.shortest or 0)
-    longest = bits if rule.longest is None else min(bits, rule.longest)
+    shortest, longest = _lengths(rule, rule.cidr)
     if rule.operator in ("Equal", "NotEqual"):
         inside = prefix_in(rule.cidr)
         if not shortest <= rule.cidr.length <= longest:
@@ -163,6 +174,20 @@ def _network(rule: FilterRule, family: Family) -> Condition:
     else:
         inside = prefix_in(rule.cidr, ge=shortest, le=longest)
     return ~inside if rule.operator.startswith("Not") else inside
+
+
+def _covers(rule: FilterRule, prefix: Prefix) -> bool:
+    """The same for one route, by its network alone."""
+    if rule.cidr is None:
+        return True
+    shortest, longest = _lengths(rule, rule.cidr)
+    inside = prefix == rule.cidr if rule.operator in ("Equal", "NotEqual") else prefix in rule.cidr
+    return (inside and shortest <= prefix.length <= longest) != rule.operator.startswith("Not")
+
+
+def _lengths(rule: FilterRule, cidr: Prefix) -> tuple[int, int]:
+    bits = _bits(cidr.family)
+    return max(cidr.length, rule.shortest or 0), bits if rule.longest is None else min(bits, rule.longest)
 
 
 def _path_begins(numbers: tuple[int, ...]) -> Condition:

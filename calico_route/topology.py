@@ -19,7 +19,7 @@ from pybgp import pack_address
 
 from .bgp_peers import sessions_of_bgp_peers
 from .model import Node
-from .sessions import Local, MeshPeer, Options
+from .sessions import Local, MeshPeer, Options, whole_seconds
 from .telling import ExportRules
 from .view import View
 
@@ -164,7 +164,7 @@ class _Topology:
             # with any other rule both sides of a mixed mesh might wait for ever.
             passive=address > own_address,
             local_address=own_address,
-            restart_time=120 if restart_time is None else min(4095, max(0, round(restart_time))),
+            restart_time=120 if restart_time is None else whole_seconds(restart_time, 4095),
             hold_time=self._options.hold_time,
             password=self._password,
             ttl_security=self._options.ttl_security,
@@ -172,10 +172,11 @@ class _Topology:
 
     def _filtered(self, peers: dict[str, MeshPeer]) -> dict[str, MeshPeer]:
         """With what each may be told: whoever is outside of the AS hears of pools alone, and so does everybody from a
-        node that Calico calls a reflector or that may know routes of others than nodes. Nodes have looked at the
-        pools themselves before they announced anything, so that the mesh need not ask again, unless communities are
-        to be added."""
-        strict = self._own.cluster_id is not None or any(not peer.node for peer in peers.values())
+        node that Calico calls a reflector, that may know routes of others than nodes, or that has a filter, which may
+        let out to one neighbour what no other may hear. Nodes have looked at the pools themselves before they announced
+        anything, so that the mesh need not ask again, unless communities are to be added."""
+        strict = self._own.cluster_id is not None
+        strict = strict or any(not peer.node or peer.export is not None for peer in peers.values())
         strict = strict or bool(self._rules.communities)
         found = {}
         for address, peer in sorted(peers.items()):

@@ -114,10 +114,14 @@ class View:
         """Whether every node has a session to every other one."""
         return self.configuration.mesh_enabled is not False
 
+    def configuration_of(self, node: str) -> BgpConfiguration:
+        """The BGP settings of a node alone; an empty one if there are none."""
+        found = self.get(Kind.BGP_CONFIGURATION, f"node.{node}")
+        return found if isinstance(found, BgpConfiguration) else _NO_CONFIGURATION
+
     def port(self, node: str) -> int:
         """Where a node listens: its own setting, else the cluster's, else 179."""
-        own = self.get(Kind.BGP_CONFIGURATION, f"node.{node}")
-        own_port = own.listen_port if isinstance(own, BgpConfiguration) else None
+        own_port = self.configuration_of(node).listen_port
         return own_port or self.configuration.listen_port or DEFAULT_BGP_PORT
 
     @property

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from calico_route.desired import Desired, Wishes
+from calico_route.compat import Compat
+from calico_route.desired import Wishes
 from calico_route.identity import Identity
-from calico_route.model import BgpConfiguration, Kind
 from calico_route.programming import Static
 from calico_route.sessions import Local, MeshPeer, Options
 from calico_route.telling import NamedRules
@@ -65,7 +65,7 @@ def bird_configuration(view: View, identity: Identity, options: Options, *, vers
     lines = [f"# BIRD 1.6, IPv{version}, node {identity.name}"]
     lines += [f"# {' '.join(problem.split())}" for problem in wanted.problems]
     if wanted.local is not None:
-        lines += _parts(view, wanted, wanted.local, wishes, family)
+        lines += _parts(view, wanted.local, list(wanted.peers.values()), wishes, family)
     else:
         lines += ["", f"router id {_NO_ROUTER_ID};", "", "protocol device {", "}"]
     return "\n".join(lines) + "\n"
@@ -74,8 +74,8 @@ def bird_configuration(view: View, identity: Identity, options: Options, *, vers
 _NO_ROUTER_ID = "127.0.0.1"
 
 
-def _parts(view: View, wanted: Desired, local: Local, wishes: Wishes, family: Family) -> Iterator[str]:
-    peers = [peer for peer in wanted.peers.values() if peer.family == family]
+def _parts(view: View, local: Local, peers: list[MeshPeer], wishes: Wishes, family: Family) -> Iterator[str]:
+    peers = [peer for peer in peers if peer.family == family]
     known = wishes.compat
     yield ""
     yield f"router id {local.bgp_identifier};"
@@ -83,18 +83,18 @@ def _parts(view: View, wanted: Desired, local: Local, wishes: Wishes, family: Fa
     yield ""
     yield from aggregation(wishes.advertised.whole, family)
     yield ""
-    yield from export_functions(wishes.rules, family, known.local_pref(family.afi))
+    yield from export_functions(wishes.rules, family, known)
     yield from _filters(peers, family)
     yield ""
-    yield from kernel_filter(wanted.kernel, known, family)
+    yield from kernel_filter(wishes.kernel, known, family)
     yield ""
     yield KERNEL
     yield "protocol direct {"
-    ignored = "".join(f'-"{name}", ' for name in _ignored(view, local.name))
+    ignored = "".join(f'-"{name}", ' for name in _ignored(view, local.name, known))
     yield f'  interface {ignored}-"cali*", -"kube-ipvs*", "*";'
     yield "}"
     yield ""
-    yield from _statics(wanted, wishes, family)
+    yield from _statics(wishes, family)
     yield TEMPLATE.format(asn=local.asn)
     for peer in sorted(peers, key=lambda one: one.bird_name):
         yield from _peer(peer, local, family)
@@ -124,15 +124,13 @@ def _rules_of(peer: MeshPeer, direction: str) -> tuple[NamedRules, ...]:
     return () if peer.export is None else peer.export.filters
 
 
-def _ignored(view: View, node: str) -> tuple[str, ...]:
-    own = view.get(Kind.BGP_CONFIGURATION, f"node.{node}")
-    if isinstance(own, BgpConfiguration) and own.ignored_interfaces:
-        return own.ignored_interfaces
-    return view.configuration.ignored_interfaces
+def _ignored(view: View, node: str, known: Compat) -> tuple[str, ...]:
+    own = view.configuration_of(node).ignored_interfaces if known.listens_per_node else ()
+    return own or view.configuration.ignored_interfaces
 
 
-def _statics(wanted: Desired, wishes: Wishes, family: Family) -> Iterator[str]:
-    found = {**dict.fromkeys(wishes.advertised.services, Static()), **wanted.statics}
+def _statics(wishes: Wishes, family: Family) -> Iterator[str]:
+    found = {**dict.fromkeys(wishes.advertised.services, Static()), **wishes.statics}
     lines = []
     for prefix, static in sorted(found.items()):
         if prefix.family == family:
@@ -153,7 +151,7 @@ def _peer(peer: MeshPeer, local: Local, family: Family) -> Iterator[str]:
         yield f"  source address {peer.local_address};"
     if peer.ttl_security:
         yield f"  ttl security on; multihop {peer.ttl_security};"
-    if peer.passive:
+    if peer.passive and peer.scope != "Node":  # there, both sides of Calico's dial
         yield "  passive on;"
     if peer.password is not None:
         yield '  password "(not printed)";'

@@ -8,7 +8,7 @@ from calico_route.compat import HIGHEST_PRIORITY, Compat
 from calico_route.model import FilterOperation, FilterRule
 from calico_route.programming import TUNNEL, KernelRules, Way
 from calico_route.telling import ExportRules, NamedRules
-from pybgp import Family, Prefix
+from pybgp import Family, Prefix, format_address
 
 
 def filter_functions(filters: Iterable[NamedRules], direction: str, family: Family) -> Iterator[str]:
@@ -82,12 +82,16 @@ def _adding(value: str) -> str:
     return f"{kind}.add({_community(value)});"
 
 
-def export_functions(rules: ExportRules, family: Family, local_pref: int | None) -> Iterator[str]:
+def export_functions(rules: ExportRules, family: Family, known: Compat) -> Iterator[str]:
     """What all neighbours are told by: the same order as in Calico."""
     yield "function calico_export_to_bgp_peers(bool internal_peer) {"
+    local_pref = known.local_pref(family.afi)
     if local_pref is not None:
         yield f"  if (source != RTS_BGP) then {{ bgp_local_pref = {local_pref}; }}"
     yield from (f"  if (net ~ {cidr}) then {{ reject; }}  # pool {name}" for cidr, name in _of(family, rules.refused))
+    for pattern in ("*.cali", "*.calico", *(() if known.tunnels else (TUNNEL,))):  # Felix's ways to other nodes
+        yield f'  if ((internal_peer) && (defined(ifname)) && (ifname ~ "{pattern}")) then {{ reject; }}'
+    yield '  if ((defined(ifname)) && (ifname ~ "bpf*.cali")) then { reject; }'
     for cidr, values in rules.communities:
         if cidr.family == family:
             yield f"  if (net ~ {cidr}) then {{ {' '.join(map(_adding, values))} }}"
@@ -116,6 +120,9 @@ def kernel_filter(rules: KernelRules, known: Compat, family: Family) -> Iterator
         yield f"    if (defined(bgp_local_pref)) then krt_metric = {HIGHEST_PRIORITY} - bgp_local_pref;"
         yield "    else krt_metric = 1024;"
         yield "  }"
+    for address in map(format_address, sorted(rules.encrypted)):
+        if (":" in address) == (family.afi == 2):
+            yield f"  if ((defined(bgp_next_hop)) && (bgp_next_hop = {address})) then {{ reject; }}  # WireGuard"
     for cidr, way in rules.ways:
         if cidr.family == family:
             what = "reject" if way is Way.NOT else "accept"

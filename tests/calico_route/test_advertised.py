@@ -40,6 +40,12 @@ def test_blocks_in_all_states() -> None:
     assert found(*some, blocks=False)[0].held == ()
 
 
+def test_a_block_of_one_address_is_announced_where_a_workload_has_it() -> None:
+    made, _ = found(block("me", "192.168.0.7/32"), block("me", "fd80::7/128"))
+    assert texts(made.whole) == ["192.168.0.7/32", "fd80::7/128"]
+    assert made.held == ()
+
+
 def test_blocks_that_the_node_names() -> None:
     made, _ = found(
         block("me", "192.168.0.0/26"), own=Node(name="me", pod_cidrs=(Prefix("10.244.3.0/24"),)), pod_cidrs=True
@@ -66,7 +72,11 @@ def test_networks_of_services() -> None:
 
 
 def test_a_node_may_be_left_out() -> None:
-    assert found(networks(), own=node("me", "192.0.2.5", labels={EXCLUDED: "true"}))[0].services == ()
+    """And still nothing of services goes into its kernel."""
+    made, _ = found(networks(), own=node("me", "192.0.2.5", labels={EXCLUDED: "true"}))
+    assert made.services == ()
+    assert len(made.served) == 6
+    assert Prefix("198.51.100.77/32") in made.served
 
 
 def test_a_reflector_passes_on_what_balancers_announce() -> None:
@@ -97,10 +107,17 @@ def test_communities_by_name_and_value() -> None:
 
 def test_settings_of_the_node_take_the_place_of_the_clusters() -> None:
     cluster = configuration(communities=[{"name": "internal", "value": "64512:300"}], prefixAdvertisements=ADVERTISED)
-    own = configuration("node.me", prefixAdvertisements=[{"cidr": "10.0.0.0/8", "communities": ["internal"]}])
+    own = configuration(
+        "node.me",
+        communities=[{"name": "inside", "value": "64512:301"}],
+        prefixAdvertisements=[{"cidr": "10.0.0.0/8", "communities": ["inside", "internal"]}],
+    )
     made, problems = found(cluster, own, configuration("node.other", prefixAdvertisements=[]))
-    assert [(str(cidr), values) for cidr, values in made.communities] == [("10.0.0.0/8", ("64512:300",))]
-    assert problems == []
+    assert [(str(cidr), values) for cidr, values in made.communities] == [("10.0.0.0/8", ("64512:301",))]
+    (problem,) = problems  # the names of the cluster's do not count any more
+    assert "internal: no community has this name" in problem
+    names_alone = configuration("node.me", communities=[{"name": "internal", "value": "64512:999"}])
+    assert found(cluster, names_alone)[0].communities == found(cluster)[0].communities
     assert found(cluster, configuration("node.me", listenPort=1790))[0].communities[0][0] == Prefix("192.168.0.0/16")
 
 

@@ -351,7 +351,10 @@ def test_a_block_on_its_way_out_covers_nothing_any_more() -> None:
 
 
 def test_a_block_of_one_address_ends_nothing() -> None:
+    """And is announced where a workload has the address."""
     wanted = ask(OWN, POOL, block("me", "10.1.1.1/32"), options=BLOCKS)
+    assert (announced(wanted), wanted.statics) == (set(), {})
+    wanted = ask(OWN, POOL, block("me", "10.1.1.1/32"), options=BLOCKS, kernel=("10.1.1.1/32",))
     assert (announced(wanted), wanted.statics) == ({"10.1.1.1/32"}, {})
 
 

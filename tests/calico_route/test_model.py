@@ -122,7 +122,6 @@ def test_a_bare_address_is_a_host_and_a_node_without_bgp_takes_no_part() -> None
         ("ipv4Address", 7, "not an IP address"),
         ("ipv6Address", "10.0.0.1/24", "IPv6"),
         ("ipv6Address", "fe80::1%eth0/64", "zone"),
-        ("ipv4IPIPTunnelAddr", "10.0.0.0/24", "must be an IP address"),
         ("routeReflectorClusterID", 4, "must be a text"),
     ],
 )
@@ -145,13 +144,40 @@ def test_as_numbers_in_all_their_spellings(value: object, number: int) -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("2m0s", 120), ("1h5m", 3900), ("90s", 90), ("1.5s", 1.5), ("300ms", 0.3), ("0", 0), ("7us", 7e-6), ("7µs", 7e-6)],
+    [
+        ("2m0s", 120),
+        ("1h5m", 3900),
+        ("90s", 90),
+        ("1.5s", 1.5),
+        ("300ms", 0.3),
+        ("0", 0),
+        ("7us", 7e-6),
+        ("7µs", 7e-6),
+        ("+1m", 60),
+    ],
 )
 def test_durations_as_go_writes_them(text: str, seconds: float) -> None:
     assert fields.duration(text) == pytest.approx(seconds)
 
 
-@pytest.mark.parametrize("text", ["", "s", "90", "-1s", "1s ", "1d", "1.2.3s", 90, None])
+def test_a_bad_address_that_no_route_depends_on_costs_the_node_nothing() -> None:
+    for spec, field in (
+        ({"bgp": {"ipv4IPIPTunnelAddr": "10.0.0.0/24"}}, "spec.bgp.ipv4IPIPTunnelAddr"),
+        ({"ipv4VXLANTunnelAddr": "?"}, "spec.ipv4VXLANTunnelAddr"),
+        ({"wireguard": {"interfaceIPv4Address": 7}}, "spec.wireguard.interfaceIPv4Address"),
+    ):
+        assert not problems(NODE, document("Node", spec))[field].fatal
+
+
+@pytest.mark.parametrize(
+    ("text", "why"), [("-1s", "negative"), ("9" * 400 + "h", "292 years"), ("²s", "not a duration")]
+)
+def test_durations_that_are_out_of_reason(text: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        fields.duration(text)
+
+
+@pytest.mark.parametrize("text", ["", "s", "90", "1s ", "1d", "1.2.3s", "++1s", "1s+1s", 90, None])
 def test_other_durations_are_refused(text: object) -> None:
     with pytest.raises(ValueError, match="not a duration"):
         fields.duration(text)

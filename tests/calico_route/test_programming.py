@@ -8,7 +8,7 @@ from calico_route.compat import Compat
 from calico_route.kernel.route import RouteOptions, RouteType
 from calico_route.model import HostAddress, IpPool
 from calico_route.programming import KernelRules, Static, Way, kernel_rules
-from pybgp import IPV4_UNICAST, IPV6_UNICAST, PathAttributes, PathView, Prefix, Source
+from pybgp import IPV4_UNICAST, IPV6_UNICAST, PathAttributes, PathView, Prefix, Source, pack_address
 from pybgp.rib import Path
 from tests.calico_route.resources import pool
 
@@ -116,6 +116,14 @@ def test_without_an_ipv4_address_there_is_no_tunnel() -> None:
     made: list[IpPool] = [IPIP]
     assert kernel_rules(made, (), OLD, None).plain
     assert Way.TUNNEL in {way for _, way in kernel_rules(made, (), OLD, US).ways}
+
+
+def test_what_is_reached_through_wireguard_is_felixs() -> None:
+    rules = kernel_rules([PLAIN], (), NEW, US, [pack_address("10.192.0.3")])
+    assert not rules.plain
+    assert way(rules, "192.168.0.1/32") is None
+    assert way(rules, "172.16.0.0/12") is None
+    assert way(rules, "192.168.0.1/32", next_hop="10.192.0.4") == RouteOptions(metric=2147483547)
 
 
 def test_own_routes() -> None:

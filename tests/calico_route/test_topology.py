@@ -138,8 +138,6 @@ def test_a_router_for_all_for_some_and_for_one() -> None:
     ("spec", "words"),
     [
         ({"peerIP": "198.51.100.1"}, "peerIP 198.51.100.1 has no asNumber"),
-        ({"nodeSelector": "rack ==", "peerSelector": "all()"}, "nodeSelector"),
-        ({"peerSelector": "has("}, "peerSelector"),
         ({"asNumber": 65001}, "neither peerIP nor peerSelector"),
         ({"localWorkloadSelector": "all()", "asNumber": 65001}, "workloads"),
         (
@@ -150,10 +148,6 @@ def test_a_router_for_all_for_some_and_for_one() -> None:
             },
             "--secrets-dir with a file bgp/password",
         ),
-        (
-            {"peerIP": "198.51.100.1", "asNumber": 65001, "reachableBy": "2001:db8::1"},
-            "another IP version",
-        ),
     ],
 )
 def test_what_is_not_served_is_said_and_hurts_no_other(spec: dict[str, Any], words: str) -> None:
@@ -161,6 +155,33 @@ def test_what_is_not_served_is_said_and_hurts_no_other(spec: dict[str, Any], wor
     wanted = ask("a", node("a", "192.0.2.1"), node("b", "192.0.2.2"), bgp_peer("bad", **spec), good)
     assert wanted.peers.keys() == {"192.0.2.2", "198.51.100.9"}
     assert any("BGPPeer bad" in problem and words in problem for problem in wanted.problems)
+
+
+def test_a_peer_selector_wins_over_an_address() -> None:
+    some = bgp_peer("p", peerSelector="all()", peerIP="198.51.100.1", asNumber=65001)
+    assert ask("a", *nodes("", "ab"), some, NO_MESH).peers.keys() == {f"192.0.2.{ord('b')}"}
+
+
+def test_times_are_rounded_to_whole_seconds_a_half_upwards() -> None:
+    mesh = configuration(nodeMeshMaxRestartTime="2.5s")
+    some = bgp_peer("p", peerIP="198.51.100.1", asNumber=65001, maxRestartTime="90m", keepaliveTime="4500ms")
+    peers = ask("a", *nodes("", "ab"), some, mesh).peers
+    assert peers[f"192.0.2.{ord('b')}"].restart_time == 3
+    assert (peers["198.51.100.1"].restart_time, peers["198.51.100.1"].keepalive_time) == (4095, 5)
+    none = bgp_peer("p", peerIP="198.51.100.1", asNumber=65001, maxRestartTime="", keepaliveTime="0s")
+    peer = ask("a", *nodes("", "a"), none).peers["198.51.100.1"]
+    assert (peer.restart_time, peer.keepalive_time) == (120, None)
+
+
+def test_the_other_direction_of_a_bgp_peer_is_for_this_node_alone() -> None:
+    """As confd names them in BIRD's configuration."""
+    some = bgp_peer("p", peerSelector="has(rr)")
+    everybody = [*nodes("rs", "a"), some, NO_MESH]
+    assert {peer.bird_name for peer in ask("a", *everybody).peers.values()} == {
+        "Global_192_0_2_114",
+        "Global_192_0_2_115",
+    }
+    assert {peer.bird_name for peer in ask("r", *everybody).peers.values()} == {"Node_192_0_2_97", "Global_192_0_2_115"}
 
 
 # --- both ends ---
