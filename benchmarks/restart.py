@@ -130,7 +130,8 @@ class Side:
     def between(self) -> None:
         self.daemons[1].kill()
         time.sleep(AWAY)
-        self.mesh.agents[1].start_cut_short()
+        helpers = [self.daemons[number] for number in (0, 2)]
+        self.mesh.agents[1].start_cut_short(lambda: any(self.sessions(one) == NODES - 1 for one in helpers))
         time.sleep(AWAY)
         self.daemons[1].start()
 

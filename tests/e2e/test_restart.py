@@ -72,7 +72,7 @@ def test_a_second_restart_before_the_end_of_rib_loses_no_packet(lab: Lab) -> Non
     mesh.agents[1].kill()
     ups = mesh.agents[0].process_text().count(": up")
     for _ in range(2):
-        mesh.agents[1].start_cut_short()
+        mesh.agents[1].start_cut_short(lambda: mesh.established(mesh.agents[0]) == 1)
         wait_for("its end is noticed", lambda: mesh.established(mesh.agents[0]) == 0, 30)
     assert mesh.agents[0].process_text().count(": up") == ups + 2, "a session stood each time"
     (peer,) = mesh.agents[0].status()["peers"]
@@ -82,7 +82,7 @@ def test_a_second_restart_before_the_end_of_rib_loses_no_packet(lab: Lab) -> Non
     assert mesh.deleted() == []
     mesh.agents[1].kill()
     mesh.etcd.delete(gone.endpoint()[0])
-    mesh.agents[1].start_cut_short()
+    mesh.agents[1].start_cut_short(lambda: mesh.established(mesh.agents[0]) == 1)
     wait_for("its end is noticed", lambda: mesh.established(mesh.agents[0]) == 0, 30)
     assert bird_routes(mesh.hosts[0]) == {via("192.168.0.2", 22), via("192.168.0.7", 22)}
     mesh.agents[1].start()
@@ -106,7 +106,7 @@ def test_stock_bird_deletes_what_is_stale_at_the_second_restart(lab: Lab) -> Non
     mesh.agents[1].kill()
     time.sleep(0.5)
     assert bird_routes(mesh.hosts[0]) == {via("192.168.0.2", 22)}, "it helps once"
-    mesh.agents[1].start_cut_short()
+    mesh.agents[1].start_cut_short(lambda: bird.established() == 1)
     wait_routes(mesh.hosts[0], set(), timeout=40)
     mesh.agents[1].start()
     wait_routes(mesh.hosts[0], {via("192.168.0.2", 22)}, timeout=40)
