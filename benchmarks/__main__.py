@@ -35,6 +35,7 @@ JOBS: dict[str, tuple[str, list[list[str]]]] = {
         ],
     ),
     "failure": ("J6: a node is lost", [["--rounds", "5"]]),
+    "restart": ("Restarts, another writer and other next hops, beside Calico's BIRD (the worst of all rounds)", [[]]),
     "codec": ("The codec", [[]]),
     "libraries": ("The codec beside other libraries", [["--turns", "1"]]),
     "sessions": ("Two hundred sessions", [["--seconds", "10"]]),
@@ -45,7 +46,7 @@ JOBS: dict[str, tuple[str, list[list[str]]]] = {
     "lines": ("`pybgp decode`", [["--lines", "10000"]]),
 }
 BESIDE = ("chain", "rib", "lines")  # for those who work on these parts: not on the page
-KEEP_ROWS = ("ingest", "kernel", "memory", "mesh", "latency", "failure", "start", "libraries")
+KEEP_ROWS = ("ingest", "kernel", "memory", "mesh", "latency", "failure", "restart", "start", "libraries")
 HEAD = """# Performance
 
 Written by `make bench` on the machine at hand: {machine}.
@@ -92,6 +93,11 @@ TARGETS = (
     Target("J5: UPDATE to UPDATE, p50", "latency", "bgp", 2, "add", 1.5),
     Target("J5: etcd to kernel, p50, seconds", "latency", "etcd", 2, "add", 0.01, ""),
     Target("J6: kill -9 of one of 8", "failure", "kill", 8, "gone", 2),
+    Target("packets lost by SIGTERM and start", "restart", "sigterm", 3, "lost", 0, ""),
+    Target("packets lost by SIGKILL and start", "restart", "kill", 3, "lost", 0, ""),
+    Target("packets lost by two restarts, the second before End-of-RIB", "restart", "between", 3, "lost", 0, ""),
+    Target("a dead node: End-of-RIB to kernel, seconds", "restart", "dead", 3, "time", 2, ""),
+    Target("another writer is noticed, seconds", "restart", "writer", 3, "time", 1, ""),
     Target(
         "start to the first OPEN, seconds above `import asyncio`", "start", "start", 1, "time", 0.25, "import asyncio"
     ),

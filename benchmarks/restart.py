@@ -15,6 +15,8 @@ and node 2 go 1,000 UDP packets a second each way, and `ip monitor route` runs o
 `dead`      it is killed, and a fourth node is in the datastore that does not run; node 1 has got a workload with a
             borrowed address when node 2 starts. Clock from the End-of-RIB of node 1 until that route is in the kernel
             of node 2. BIRD takes `graceful restart wait`, 240 s: without `--whole` it is given 30 s.
+`writer`    somebody replaces the route to the block of node 1 by one of protocol static, and deletes that again. Clock
+            until the daemon has a word about it in its log.
 `next hops` 10,000 routes of a neighbour of node 1 get another next hop.
 
 `lost`: packets, both ways; `hole`: the longest time of which none came. `deleted`: lines of `ip monitor route` that say
@@ -49,13 +51,16 @@ BORROWED = "192.168.99.5"
 DEAD = "192.168.78.99"
 BOUND, WHOLE = 30.0, 300.0
 WHOLE_OF_BIRD = 239.0  # seconds, as `--whole` has given
-JOBS = ("sigterm", "kill", "again", "between", "dead", "next hops")
+NOTICE = 10.0  # seconds
+NOTICED = ("192.168.1.64/26: a route of protocol static", "File exists")
+JOBS = ("sigterm", "kill", "again", "between", "dead", "writer", "next hops")
 TITLES = {
     "sigterm": "SIGTERM and start",
     "kill": "SIGKILL and start",
     "again": "twice, the second time right after the End-of-RIB",
     "between": "twice, the second time before the End-of-RIB",
     "dead": "one more node is dead: from End-of-RIB to the kernel",
+    "writer": "another writer takes a route: until the log says so",
     "next hops": f"another next hop for {COUNT:,} routes",
 }
 
@@ -125,7 +130,8 @@ class Side:
     def between(self) -> None:
         self.daemons[1].kill()
         time.sleep(AWAY)
-        self.mesh.agents[1].start_cut_short()
+        helpers = [self.daemons[number] for number in (0, 2)]
+        self.mesh.agents[1].start_cut_short(lambda: any(self.sessions(one) == NODES - 1 for one in helpers))
         time.sleep(AWAY)
         self.daemons[1].start()
 
@@ -145,6 +151,23 @@ class Side:
             "hole": max(one.hole for one in arrived),
             "deleted": len(self.mesh.deleted()) - before,
         }
+
+    def another_writer(self) -> dict[str, float]:
+        """Seconds until the log of node 2 has the prefix, or BIRD's words for a route in the way; `given_up`: none."""
+        host, daemon = self.mesh.hosts[1], self.daemons[1]
+        route = ["192.168.1.64/26", "via", DEAD, "proto", "static"]
+        before = len(log_of(daemon))
+        began = time.monotonic()
+        host.run("ip", "route", "replace", *route)
+        try:
+            wait_for("the log says so", lambda: any(one in log_of(daemon)[before:] for one in NOTICED), NOTICE, 0.002)
+        except LabError:
+            return {"given_up": NOTICE}
+        finally:
+            host.run("ip", "route", "del", *route)
+        noticed = time.monotonic() - began
+        self.settled()
+        return {"time": noticed}
 
     def with_a_dead_node(self, lab: Lab, bound: float) -> dict[str, float]:
         """Seconds from node 1's End-of-RIB until its new route is in the kernel of node 2; `bound` if it is not."""
@@ -166,6 +189,10 @@ class Side:
         finally:
             ends.close()
             events.close()
+
+
+def log_of(daemon: Agent | Bird1) -> str:
+    return daemon.process.text() if daemon.process is not None else ""
 
 
 ACTS: dict[str, Callable[[Side], None]] = {
@@ -191,6 +218,9 @@ def measure(names: Sequence[str], jobs: Sequence[str], rounds: int, whole: bool)
                     if job in ACTS:
                         say(job)
                         rows[job, name].add(**side.noticed(ACTS[job]))
+                if "writer" in jobs:
+                    say("writer")
+                    rows["writer", name].add(**side.another_writer())
                 if "dead" in jobs:
                     say("dead")
                     bound = WHOLE if whole and name != OURS else BOUND
@@ -205,7 +235,9 @@ def measure(names: Sequence[str], jobs: Sequence[str], rounds: int, whole: bool)
 def words(row: Row) -> str:
     """The worst of all rounds."""
     worst = {name: max(values) for name, values in row.values.items()}
-    if row.job == "dead":
+    if row.job in ("dead", "writer"):
+        if row.job == "writer" and "given_up" in worst:
+            return f"nothing in {NOTICE:g} s"
         if "given_up" in worst:
             return f"> {worst['given_up']:g} s" + (
                 f" ({WHOLE_OF_BIRD:g} s with `--whole`)" if row.speaker == BIRD else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from demo.lab import Host, Process, wait_for
@@ -32,10 +33,12 @@ class Agent:
         self.process = self.host.start(f"calico_route-{self.host.name}", *self.command(module))
         return self.process
 
-    def start_cut_short(self) -> None:
-        """Start it, and end it by SIGKILL when its first session stands and nothing was said in it yet."""
+    def start_cut_short(self, seen: Callable[[], object]) -> None:
+        """Start it, and end it by SIGKILL when its first session stands and nothing was said in it yet. `seen`: whether
+        the neighbour has the session too; a connection that is reset before it has read all is none to it."""
         process = self.start("demo.cut_short")
         wait_for("the agent is about to send its first UPDATE", lambda: process.state == "T", 30)
+        wait_for("its neighbour has the session", seen, 30)
         self.kill()
 
     def kill(self, number: int = signal.SIGKILL) -> int:

@@ -21,7 +21,7 @@ def via(address: str, last: int) -> str:
     return f"{address} via 192.168.78.{last}"
 
 
-def complete(mesh: Mesh, agent: Agent, count: int) -> bool:
+def complete(agent: Agent, count: int) -> bool:
     """Whether so many sessions stand and have brought all their routes."""
     return bool(agent.status().get("sessions", {}).get("complete") == count)
 
@@ -55,7 +55,7 @@ def test_restarts_lose_no_packet(lab: Lab, how: int) -> None:
         time.sleep(pause)
         mesh.agents[1].start()
         for agent in mesh.agents:
-            wait_for("all has been said", lambda agent=agent: complete(mesh, agent, 2), 30)  # type: ignore[misc]
+            wait_for("all has been said", lambda agent=agent: complete(agent, 2), 30)  # type: ignore[misc]
     time.sleep(0.5)
     assert lost(flows) == []
     assert mesh.deleted() == []
@@ -72,17 +72,17 @@ def test_a_second_restart_before_the_end_of_rib_loses_no_packet(lab: Lab) -> Non
     mesh.agents[1].kill()
     ups = mesh.agents[0].process_text().count(": up")
     for _ in range(2):
-        mesh.agents[1].start_cut_short()
+        mesh.agents[1].start_cut_short(lambda: mesh.established(mesh.agents[0]) == 1)
         wait_for("its end is noticed", lambda: mesh.established(mesh.agents[0]) == 0, 30)
     assert mesh.agents[0].process_text().count(": up") == ups + 2, "a session stood each time"
     (peer,) = mesh.agents[0].status()["peers"]
     assert peer["stale"]
     mesh.agents[1].start()
-    wait_for("all has been said", lambda: complete(mesh, mesh.agents[0], 1), 30)
+    wait_for("all has been said", lambda: complete(mesh.agents[0], 1), 30)
     assert mesh.deleted() == []
     mesh.agents[1].kill()
     mesh.etcd.delete(gone.endpoint()[0])
-    mesh.agents[1].start_cut_short()
+    mesh.agents[1].start_cut_short(lambda: mesh.established(mesh.agents[0]) == 1)
     wait_for("its end is noticed", lambda: mesh.established(mesh.agents[0]) == 0, 30)
     assert bird_routes(mesh.hosts[0]) == {via("192.168.0.2", 22), via("192.168.0.7", 22)}
     mesh.agents[1].start()
@@ -106,7 +106,7 @@ def test_stock_bird_deletes_what_is_stale_at_the_second_restart(lab: Lab) -> Non
     mesh.agents[1].kill()
     time.sleep(0.5)
     assert bird_routes(mesh.hosts[0]) == {via("192.168.0.2", 22)}, "it helps once"
-    mesh.agents[1].start_cut_short()
+    mesh.agents[1].start_cut_short(lambda: bird.established() == 1)
     wait_routes(mesh.hosts[0], set(), timeout=40)
     mesh.agents[1].start()
     wait_routes(mesh.hosts[0], {via("192.168.0.2", 22)}, timeout=40)
@@ -128,7 +128,7 @@ def test_a_dead_node_keeps_no_new_route_out(lab: Lab) -> None:
     mesh.watch_kernels()
     mesh.agents[0].start()
     wait_routes(mesh.hosts[0], {via("192.168.0.1", 22), via("192.168.0.2", 22)}, timeout=30)
-    wait_for("all of the living node", lambda: complete(mesh, mesh.agents[0], 1), 30)
+    wait_for("all of the living node", lambda: complete(mesh.agents[0], 1), 30)
     status = mesh.agents[0].status()
     assert (status["sessions"]["wanted"], status["sessions"]["established"]) == (2, 1)
     assert status["kernel"]["stale"] == 1, "the old route waits for the dead node"
