@@ -74,7 +74,8 @@ Update: TypeAlias = Snapshot | Batch
 
 @dataclass(frozen=True, slots=True)
 class DatastoreStatus:
-    """How it stands with the datastore. `since` is wall clock time, seconds since 1970."""
+    """How it stands with the datastore. Times are wall clock time, seconds since 1970: `since` when it has been so, and
+    `heard`, when it last gave news or answered that there are none."""
 
     connected: bool = False
     since: float = 0.0
@@ -82,6 +83,7 @@ class DatastoreStatus:
     source: str = ""  # endpoint or file
     driver: str = ""
     revision: int = 0
+    heard: float | None = None
 
     def __str__(self) -> str:
         if self.connected:
@@ -143,10 +145,10 @@ class StatusBoard:
         self._told: set[str] = set()  # reasons of this outage: endpoints in turn give each their own
 
     def up(self, *, source: str, revision: int) -> None:
-        """The datastore answers."""
-        was = self.status
-        since = was.since if was.connected else time.time()
-        self.status = DatastoreStatus(True, since, "", source, was.driver, revision)
+        """The datastore answers, with news or without."""
+        was, now = self.status, time.time()
+        since = was.since if was.connected else now
+        self.status = DatastoreStatus(True, since, "", source, was.driver, revision, now)
         self._told.clear()
         if not was.connected or was.source != source:
             self._tell()
@@ -155,7 +157,7 @@ class StatusBoard:
         """The datastore does not answer, or refuses."""
         was = self.status
         since = time.time() if was.connected else was.since
-        self.status = DatastoreStatus(False, since, reason, source, was.driver, was.revision)
+        self.status = DatastoreStatus(False, since, reason, source, was.driver, was.revision, was.heard)
         if reason not in self._told:
             self._told.add(reason)
             self._tell()

@@ -70,7 +70,7 @@ def why_not(peer: PeerSnapshot, *, protected: bool, dropped: Md5Counters) -> str
     elif "our own BGP Identifier" in error:
         advice = "two nodes have one router id: see CALICO_ROUTER_ID of both"
     elif "Bad Peer AS" in error:
-        advice = "it expects another AS number of us"
+        advice = f"it expects another AS number of us (we say {peer.local_as})"
     elif "Connection Rejected" in error or "closed the connection" in lower:
         advice = "it may not know this node, or know it by another address"
     return f"{error}: {advice}" if advice else error

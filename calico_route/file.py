@@ -212,6 +212,8 @@ class FileDatastore:
                 snapshot = await self._load()
                 if snapshot is not None:
                     yield snapshot
+            elif mark == read and self._board.status.connected:
+                self._board.up(source=str(self._path), revision=self._revision)
             before = mark
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._poll):

@@ -63,6 +63,7 @@ class Mesh:
         self.speaker: Speaker | None = None
         self.local: Local | None = None
         self.losses = 0  # sessions that stood and ended
+        self._gone = [0, 0]  # UPDATEs received from and sent to neighbours that there are no more
         self.strangers = Strangers()
         self.failed: dict[str, str] = {}
         """What the speaker refused, by peer address ("" for the speaker itself), in words."""
@@ -128,6 +129,7 @@ class Mesh:
 
     async def stop(self, *, restart: bool) -> None:
         """End the sessions: for a restart without a Cease, so that the peers keep our routes."""
+        self._count_gone(self.snapshots().values())
         speaker, self.speaker, self.local = self.speaker, None, None
         self._peers.clear()
         tasks = [*self._tasks, *([] if self._reader is None else [self._reader])]
@@ -156,6 +158,7 @@ class Mesh:
                     _log_prefixes("announced", prefixes)
                 case RemovePeer(address):
                     gone = self._peers.pop(address)
+                    self._count_gone(one for one in self.snapshots().values() if one.address == address)
                     self._said.pop(address, None)
                     # Without a Cease: the other keeps our routes by graceful restart if it is not as far as we.
                     speaker.remove_peer(address, silent=gone.leaving)
@@ -308,6 +311,19 @@ class Mesh:
     def snapshots(self) -> Mapping[str, PeerSnapshot]:
         """All sessions as they are now."""
         return {} if self.speaker is None else self.speaker.peers()
+
+    def updates(self) -> tuple[int, int]:
+        """UPDATE messages received and sent since the start."""
+        sessions = self.snapshots().values()
+        received, sent = self._gone
+        return received + sum(one.updates_received for one in sessions), sent + sum(
+            one.updates_sent for one in sessions
+        )
+
+    def _count_gone(self, sessions: Iterable[PeerSnapshot]) -> None:
+        for one in sessions:
+            self._gone[0] += one.updates_received
+            self._gone[1] += one.updates_sent
 
     def progress(self) -> Iterator[PeerProgress]:
         """How far the sessions to all wanted nodes are. Costs nothing until it is read."""

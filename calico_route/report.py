@@ -154,6 +154,7 @@ def _by_node(wanted: Any) -> Any:
 def _peer(address: str, peer: MeshPeer | None, now: PeerSnapshot | None, refused: str) -> dict[str, Any]:
     common = {
         "node": peer.node if peer is not None else now.description if now is not None else "",
+        "origin": "" if peer is None else f"BGPPeer {peer.origin}" if peer.origin else "mesh",
         "address": address,
         "as": peer.peer_as if peer is not None else now.peer_as if now is not None else None,
     }

@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import sys
+import textwrap
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from .config import find_node_name, socket_path
 from .flags import SOCKET_DIRECTORY, UsageError, status_parser
 
 PATIENCE = 5.0  # seconds
+WIDTH = 110  # of sentences, in characters
 NO_AGENT, WRONG_FLAGS = 1, 2
 
 
@@ -87,6 +89,7 @@ def text(status: Mapping[str, Any], now: float) -> str:
     """The document for people. `now` in seconds since 1970."""
     numbers = f"AS {_or_dash(status['as'])}, identifier {_or_dash(status['bgp_identifier'])}"
     lines = [
+        _verdict(status),
         f"node       {status['node']}, {_addresses(status)}, {numbers}",
         f"agent      {status['version']}, pid {status['pid']}, running for {duration(now - status['since'])}",
         f"datastore  {_datastore(status['datastore'], now)}",
@@ -102,20 +105,67 @@ def text(status: Mapping[str, Any], now: float) -> str:
     lines.append(f"routes     {len(status['announced'])} announced, {_both(learned)} learned, {_kernel(kernel)}")
     if status["peers"]:
         lines += ["", *_table(_peer_rows(status["peers"], now))]
-    lines += _section("Announced", _columns(status["announced"]))
-    withheld = _table([(one["prefix"], one["reason"]) for one in status["not_announced"]])
-    lines += _section("Not announced", withheld)
-    lines += _section("Not as it should be in the kernel", kernel["problems"])
-    if "routes" in status:
-        lines += _section("In the kernel", [one["route"] or one["prefix"] for one in status["routes"]])
     held = [
         f"{one['what']} gone from the datastore ({', '.join(one['missing'][:5])}): "
         f"believed in {duration(one['until'] - now)}"
         for one in status["held_back"]
     ]
     lines += _section("Held back", held)
-    lines += _section("Problems", status["problems"])
+    lines += _section("Not established", [line for peer in status["peers"] for line in _why_not(peer)])
+    lines += _section("Problems", _folded(status["problems"]))
+    lines += _section("Not as it should be in the kernel", _folded(kernel["problems"]))
+    lines += _section("Announced", _columns(status["announced"]))
+    withheld = _table([(one["prefix"], one["reason"]) for one in status["not_announced"]])
+    lines += _section("Not announced", withheld)
+    if "routes" in status:
+        lines += _section("In the kernel", [one["route"] or one["prefix"] for one in status["routes"]])
     return "\n".join(lines) + "\n"
+
+
+def _verdict(status: Mapping[str, Any]) -> str:
+    """All in one line: whether a person has to do anything."""
+    sessions = [peer for peer in status["peers"] if not peer.get("leaving")]
+    missing = sum(peer["state"] != "Established" for peer in sessions)
+    wrong = []
+    if not status["datastore"]["connected"]:
+        wrong.append("the datastore does not answer")
+    if status["held_back"]:
+        wrong.append("a mass deletion is held back")
+    if missing:
+        wrong.append(
+            f"{missing} of {_count(len(sessions), 'session')} {'is' if missing == 1 else 'are'} not established"
+        )
+    if problems := len(status["problems"]):
+        wrong.append(_count(problems, "problem"))
+    if routes := len(status["kernel"]["problems"]):
+        wrong.append(f"{_count(routes, 'route')} not as {'it' if routes == 1 else 'they'} should be in the kernel")
+    if wrong:
+        return f"ATTENTION  {', '.join(wrong)}: see below"
+    if waiting := sum(not peer["end_of_rib"] for peer in sessions):
+        return f"STARTING   {waiting} of {_count(len(sessions), 'session')} still to bring all their routes"
+    if not sessions:
+        return "OK         no session is asked for"
+    return f"OK         {_count(len(sessions), 'session')} established, all their routes heard"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _why_not(peer: Mapping[str, Any]) -> list[str]:
+    """Who, why, and what to look at."""
+    if peer["state"] == "Established" or peer.get("leaving"):
+        return []
+    why = peer.get("why_not") or peer["last_error"]
+    return _folded([f"{peer['node'] or peer.get('origin', '')} at {peer['address']}: {why}"])
+
+
+def _folded(texts: Iterable[str]) -> list[str]:
+    """In lines that a terminal does not break."""
+    found = []
+    for text in texts:
+        found += textwrap.wrap(_printable(text), WIDTH, subsequent_indent="    ") or [""]
+    return found
 
 
 def duration(seconds: float) -> str:
@@ -171,15 +221,17 @@ def _datastore(datastore: Mapping[str, Any], now: float) -> str:
 
 
 def _peer_rows(peers: Iterable[Mapping[str, Any]], now: float) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = [("node", "address", "AS", "state", "for", "in", "out", "why not, or last error")]
+    rows: list[tuple[str, ...]] = [("node", "address", "AS", "state", "for", "in", "out", "last error")]
     for peer in peers:
         since = "-" if peer["since"] is None else duration(now - peer["since"])
         state = (
             peer["state"] + (" (routes kept)" if peer["stale"] else "") + (" (leaving)" if peer.get("leaving") else "")
         )
         counts = (str(peer["routes_in"]), str(peer["routes_out"]))
-        why = peer.get("why_not") or peer["last_error"]
-        rows.append((peer["node"], peer["address"], str(peer["as"]), state, since, *counts, why))
+        # Why one is not established has more room below.
+        error = peer["last_error"] if peer["state"] == "Established" else ""
+        name = peer["node"] or peer.get("origin", "")
+        rows.append((name, peer["address"], str(peer["as"]), state, since, *counts, error))
     return rows
 
 

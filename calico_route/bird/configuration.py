@@ -17,7 +17,15 @@ from calico_route.telling import NamedRules
 from calico_route.view import View
 from pybgp import IPV4_UNICAST, IPV6_UNICAST, Family
 
-from .filter_language import aggregation, export_functions, filter_functions, filter_name, kernel_filter
+from .filter_language import (
+    aggregation,
+    export_functions,
+    filter_functions,
+    filter_name,
+    in_a_line,
+    kernel_filter,
+    quoted,
+)
 
 KERNEL = """\
 protocol kernel {
@@ -62,8 +70,8 @@ def bird_configuration(view: View, identity: Identity, options: Options, *, vers
         present=lambda _interface, _prefix: False,
         kernel_workloads=frozenset(),
     )
-    lines = [f"# BIRD 1.6, IPv{version}, node {identity.name}"]
-    lines += [f"# {' '.join(problem.split())}" for problem in wanted.problems]
+    lines = [f"# BIRD 1.6, IPv{version}, node {in_a_line(identity.name)}"]
+    lines += [f"# {in_a_line(problem)}" for problem in wanted.problems]
     if wanted.local is not None:
         lines += _parts(view, wanted.local, list(wanted.peers.values()), wishes, family)
     else:
@@ -90,7 +98,7 @@ def _parts(view: View, local: Local, peers: list[MeshPeer], wishes: Wishes, fami
     yield ""
     yield KERNEL
     yield "protocol direct {"
-    ignored = "".join(f'-"{name}", ' for name in _ignored(view, local.name, known))
+    ignored = "".join(f"-{quoted(name)}, " for name in _ignored(view, local.name, known))
     yield f'  interface {ignored}-"cali*", -"kube-ipvs*", "*";'
     yield "}"
     yield ""
@@ -141,7 +149,7 @@ def _statics(wishes: Wishes, family: Family) -> Iterator[str]:
 
 
 def _peer(peer: MeshPeer, local: Local, family: Family) -> Iterator[str]:
-    yield f"# {peer.name}"
+    yield f"# {in_a_line(peer.name)}"
     yield f"protocol bgp {peer.bird_name} from bgp_template {{"
     if peer.shown_as is not None:
         yield f"  local as {peer.shown_as};"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from calico_route.compat import HIGHEST_PRIORITY, Compat
@@ -9,6 +11,11 @@ from calico_route.model import FilterOperation, FilterRule
 from calico_route.programming import TUNNEL, KernelRules, Way
 from calico_route.telling import ExportRules, NamedRules
 from pybgp import Family, Prefix, format_address
+
+LONGEST_SYMBOL = 60
+"""Letters of a name in BIRD 1.6 (SYM_MAX_LEN is 64)."""
+QUOTE = '"'
+_NO_SYMBOL = re.compile(r"[^0-9A-Za-z_.:-]")
 
 
 def filter_functions(filters: Iterable[NamedRules], direction: str, family: Family) -> Iterator[str]:
@@ -20,8 +27,25 @@ def filter_functions(filters: Iterable[NamedRules], direction: str, family: Fami
 
 
 def filter_name(rules: NamedRules, direction: str, family: Family) -> str:
-    """What confd calls the function of a BGPFilter; quoted, since names have dots and dashes."""
-    return f"'bgp_{rules.name}_{direction}FilterV{6 if family.afi == 2 else 4}'"
+    """What confd calls the function of a BGPFilter; quoted, since names have dots and dashes. One that would be too
+    long for BIRD, or has letters that it does not take, gets a digest in the place of the rest."""
+    end = f"_{direction}FilterV{6 if family.afi == 2 else 4}"
+    room = LONGEST_SYMBOL - len("bgp_") - len(end)
+    name = _NO_SYMBOL.sub("_", rules.name)
+    if name != rules.name or len(name) > room:
+        digest = hashlib.sha256(rules.name.encode()).hexdigest()[:16]
+        name = f"{name[: room - len(digest) - 1]}_{digest}"
+    return f"'bgp_{name}{end}'"
+
+
+def in_a_line(text: str) -> str:
+    """For a comment."""
+    return " ".join(text.split())
+
+
+def quoted(pattern: str) -> str:
+    """A pattern of names as a string of BIRD. What cannot stand in one is `?` instead, which is any letter."""
+    return f'"{"".join(one if one.isprintable() and one != QUOTE else "?" for one in pattern)}"'
 
 
 def _rule(rule: FilterRule, family: Family) -> str:
@@ -39,7 +63,7 @@ def _conditions(rule: FilterRule, family: Family) -> Iterator[str]:
     if rule.learned:
         yield "(source = RTS_BGP)"
     if rule.interface is not None:
-        yield f'((defined(ifname)) && (ifname ~ "{rule.interface}"))'
+        yield f"((defined(ifname)) && (ifname ~ {quoted(rule.interface)}))"
     for value in rule.communities:
         large = value.count(":") == 2
         yield f"({_community(value)} ~ {'bgp_large_community' if large else 'bgp_community'})"
@@ -88,7 +112,9 @@ def export_functions(rules: ExportRules, family: Family, known: Compat) -> Itera
     local_pref = known.local_pref(family.afi)
     if local_pref is not None:
         yield f"  if (source != RTS_BGP) then {{ bgp_local_pref = {local_pref}; }}"
-    yield from (f"  if (net ~ {cidr}) then {{ reject; }}  # pool {name}" for cidr, name in _of(family, rules.refused))
+    yield from (
+        f"  if (net ~ {cidr}) then {{ reject; }}  # pool {in_a_line(name)}" for cidr, name in _of(family, rules.refused)
+    )
     for pattern in ("*.cali", "*.calico", *(() if known.tunnels else (TUNNEL,))):  # Felix's ways to other nodes
         yield f'  if ((internal_peer) && (defined(ifname)) && (ifname ~ "{pattern}")) then {{ reject; }}'
     yield '  if ((defined(ifname)) && (ifname ~ "bpf*.cali")) then { reject; }'

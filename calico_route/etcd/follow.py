@@ -104,6 +104,7 @@ async def follow(
                     if history.broken_by(await store.head()):
                         raise CompactedError("the history of the store started again")
                     pause = timing.retry
+                    reporter.up(source=endpoint, revision=history.revision)
                     continue
                 news = history.news(batch)
                 if news:

@@ -40,7 +40,7 @@ class AgentCollector(Collector):
         yield GaugeMetricFamily("calico_route_start_time_seconds", "When it started, since 1970.", agent.started)
         yield GaugeMetricFamily("calico_route_ready", "1: as /readyz says.", not obstacles(agent))
         yield from self._sessions(snapshots)
-        yield from self._routes(snapshots)
+        yield from self._routes()
         yield from self._kernel()
         yield from self._datastore()
         if self._per_peer:
@@ -61,7 +61,7 @@ class AgentCollector(Collector):
         yield GaugeMetricFamily("calico_route_sessions_stale", text, sum(one.restarting for one in snapshots.values()))
         yield CounterMetricFamily("calico_route_session_losses", "Sessions that stood and ended.", agent.mesh.losses)
 
-    def _routes(self, snapshots: Mapping[str, PeerSnapshot]) -> Iterator[Metric]:
+    def _routes(self) -> Iterator[Metric]:
         agent = self._agent
         wanted = agent.wanted
         announced = [] if wanted is None else [prefix.family.afi for prefix in wanted.announcements]
@@ -74,9 +74,9 @@ class AgentCollector(Collector):
         yield own
         withheld = 0 if wanted is None else len(wanted.withheld)
         yield GaugeMetricFamily("calico_route_withheld_prefixes", "Of workloads here, not announced.", withheld)
-        updates = CounterMetricFamily("calico_route_updates", "UPDATE messages of present sessions.", labels=["way"])
-        updates.add_metric(["in"], sum(one.updates_received for one in snapshots.values()))
-        updates.add_metric(["out"], sum(one.updates_sent for one in snapshots.values()))
+        updates = CounterMetricFamily("calico_route_updates", "UPDATE messages since the start.", labels=["way"])
+        for way, number in zip(("in", "out"), agent.mesh.updates(), strict=True):
+            updates.add_metric([way], number)
         yield updates
 
     def _kernel(self) -> Iterator[Metric]:
@@ -103,6 +103,9 @@ class AgentCollector(Collector):
         text = "For how long the datastore has not answered."
         yield GaugeMetricFamily("calico_route_datastore_away_seconds", text, away)
         yield GaugeMetricFamily("calico_route_datastore_revision", "The last one that was read.", status.revision)
+        lag = max(0.0, time.time() - (status.heard or agent.started))
+        text = "Since the datastore last gave news, or answered that there are none: so old may be what is known."
+        yield GaugeMetricFamily("calico_route_datastore_lag_seconds", text, lag)
         held = 0 if agent.believed is None else sum(len(one.missing) for one in agent.believed.holds)
         text = "Resources that are gone from the datastore, and not believed to be."
         yield GaugeMetricFamily("calico_route_datastore_disbelieved", text, held)
@@ -116,6 +119,7 @@ class AgentCollector(Collector):
         since = GaugeMetricFamily("calico_route_peer_state_seconds", "For how long in its state.", labels=labels)
         received = GaugeMetricFamily("calico_route_peer_received_prefixes", "Heard from it.", labels=labels)
         advertised = GaugeMetricFamily("calico_route_peer_advertised_prefixes", "Told to it.", labels=labels)
+        told = CounterMetricFamily("calico_route_peer_updates", "UPDATE messages.", labels=[*labels, "way"])
         ups = CounterMetricFamily("calico_route_peer_established", "How often it was established.", labels=labels)
         for address, one in sorted(snapshots.items()):
             peer = agent.mesh.peers.get(address)
@@ -124,5 +128,7 @@ class AgentCollector(Collector):
             since.add_metric(names, one.uptime)
             received.add_metric(names, one.routes_received)
             advertised.add_metric(names, one.routes_advertised)
+            told.add_metric([*names, "in"], one.updates_received)
+            told.add_metric([*names, "out"], one.updates_sent)
             ups.add_metric(names, one.established_count)
-        yield from (up, since, received, advertised, ups)
+        yield from (up, since, received, advertised, told, ups)

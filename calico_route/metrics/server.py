@@ -30,6 +30,7 @@ class MetricsServer:
         self._per_peer = per_peer
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
+        self._silent: dict[asyncio.Task[None], None] = {}  # that have not asked yet, who came first before the others
 
     async def open(self) -> None:
         """Listen. OSError where that is not possible; with port 0 `port` is then the one that was taken."""
@@ -51,8 +52,9 @@ class MetricsServer:
         try:
             async with asyncio.timeout(PATIENCE):
                 status, kind, body = (503, _TEXT, b"too many clients\n")
-                if len(self._clients) <= MOST_CLIENTS:
-                    status, kind, body = await self._answer(reader)
+                if len(self._clients) <= MOST_CLIENTS or self._make_room():
+                    self._silent[task] = None
+                    status, kind, body = await self._answer(reader, task)
                 head = f"HTTP/1.1 {status} {_WORDS[status]}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
                 writer.write(head.encode() + b"Connection: close\r\n\r\n" + body)
                 await writer.drain()
@@ -62,11 +64,21 @@ class MetricsServer:
             pass  # the client went, or took too long; or we are leaving
         finally:
             self._clients.discard(task)
+            self._silent.pop(task, None)
             writer.transport.abort()
 
-    async def _answer(self, reader: asyncio.StreamReader) -> Answer:
+    def _make_room(self) -> bool:
+        """A health check finds room beside any number of connections that ask nothing."""
+        task = next(iter(self._silent), None)
+        if task is None:
+            return False
+        del self._silent[task]
+        return task.cancel()
+
+    async def _answer(self, reader: asyncio.StreamReader, task: asyncio.Task[None]) -> Answer:
         try:
             request = await reader.readuntil(b"\r\n\r\n")
+            self._silent.pop(task, None)
         except asyncio.IncompleteReadError:
             raise ConnectionError from None
         except asyncio.LimitOverrunError:

@@ -7,29 +7,17 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
+from kubernetes_validate import ValidationError, validate
 
-from calico_route.flags import parser
+from calico_route.flags import SOCKET_DIRECTORY, parser
 from calico_route.metrics.families import exposition
 from tests.calico_route.cluster import cluster, until
 
 DEPLOY = Path("deploy")
 
-# Fields of the published schemas (Kubernetes 1.31) of what the manifests use, by the path that leads to an object.
-KNOWN = {
-    "container": "name image args env securityContext livenessProbe readinessProbe resources volumeMounts",
-    "pod": "serviceAccountName automountServiceAccountToken hostNetwork dnsPolicy priorityClassName nodeSelector "
-    "terminationGracePeriodSeconds tolerations containers volumes",
-    "securityContext": "runAsUser allowPrivilegeEscalation readOnlyRootFilesystem capabilities",
-    "probe": "httpGet exec periodSeconds failureThreshold initialDelaySeconds timeoutSeconds successThreshold",
-    "daemonset": "selector updateStrategy template minReadySeconds revisionHistoryLimit",
-    "env": "name value valueFrom",
-    "mount": "name mountPath readOnly subPath",
-}
-
-
-def unknown(kind: str, value: dict[str, Any]) -> set[str]:
-    return set(value) - set(KNOWN[kind].split())
+VERSIONS = ("1.27", "1.31", "1.36")  # of Kubernetes, whose published schemas the manifests have to fit
 
 
 def manifests() -> list[dict[str, Any]]:
@@ -56,31 +44,45 @@ def names(expression: str) -> list[str]:
     return re.findall(r"calico_route_\w+", expression)
 
 
-def test_the_daemonset_has_known_fields_and_flags_that_there_are() -> None:
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_manifests_fit_the_published_schemas(version: str) -> None:
+    """Strictly: a field that there is not is an error."""
+    for one in manifests():
+        assert validate(one, version, strict=True)
+    patch = yaml.safe_load((DEPLOY / "calico-node-probes.yaml").read_text())
+    patched = {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "calico-node"}, **patch}
+    labels = {"k8s-app": "calico-node"}
+    patched["spec"]["selector"] = {"matchLabels": labels}  # which the object that is patched has
+    patched["spec"]["template"]["metadata"] = {"labels": labels}
+    assert validate(patched, version, strict=True)
+    patched["spec"]["template"]["spec"]["containers"][0]["livenessprobe"] = {}
+    with pytest.raises(ValidationError, match="livenessprobe"):
+        validate(patched, version, strict=True)
+
+
+def test_the_daemonset_fits_itself_and_the_agent() -> None:
     account, daemonset = manifests()
     assert (account["kind"], daemonset["apiVersion"], daemonset["kind"]) == ("ServiceAccount", "apps/v1", "DaemonSet")
-    assert not unknown("daemonset", daemonset["spec"])
     labels = daemonset["spec"]["template"]["metadata"]["labels"]
     assert daemonset["spec"]["selector"]["matchLabels"].items() <= labels.items()
     pod = daemonset["spec"]["template"]["spec"]
-    assert not unknown("pod", pod)
     assert pod["serviceAccountName"] == account["metadata"]["name"]
+    assert pod["hostNetwork"]
     (container,) = pod["containers"]
-    assert not unknown("container", container)
-    assert not unknown("securityContext", container["securityContext"])
     assert container["securityContext"]["capabilities"] == {"drop": ["ALL"], "add": ["NET_ADMIN", "NET_BIND_SERVICE"]}
-    for probe in ("livenessProbe", "readinessProbe"):
-        assert not unknown("probe", container[probe])
     volumes = {volume["name"] for volume in pod["volumes"]}
-    for mount in container["volumeMounts"]:
-        assert not unknown("mount", mount)
-        assert mount["name"] in volumes
-    assert all(not unknown("env", one) for one in container["env"])
+    mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+    assert set(mounts.values()) == volumes
     flags = parser().parse_args(container["args"])
     assert (flags.announce, flags.workloads_from, flags.secrets_dir) == ("blocks", "kernel", "/secrets")
-    patch = yaml.safe_load((DEPLOY / "calico-node-probes.yaml").read_text())
-    (patched,) = patch["spec"]["template"]["spec"]["containers"]
-    assert not unknown("container", patched)
+    # What the agent writes is on a volume: its root is read-only.
+    for path in (flags.bird_socket, flags.bird6_socket, flags.state_dir + "/x", f"{SOCKET_DIRECTORY}/x"):
+        assert str(Path(path).parent) in mounts, path
+    address, _, port = flags.metrics.partition(":")
+    for probe in ("livenessProbe", "readinessProbe"):
+        asked = container[probe]["httpGet"]
+        assert (asked["host"], str(asked["port"])) == (address, port)
+        assert asked["path"] in ("/healthz", "/readyz")
 
 
 def test_the_dockerfile_copies_what_there_is_and_starts_as_an_ordinary_user() -> None:

@@ -32,7 +32,9 @@ IpExt: 1
 
 
 def peer(error: str = "", state: State = State.ACTIVE, **more: Any) -> Any:
-    return SimpleNamespace(established=state is State.ESTABLISHED, last_error=error, state=state, **more)
+    return SimpleNamespace(
+        established=state is State.ESTABLISHED, last_error=error, state=state, local_as=64512, **more
+    )
 
 
 def why(error: str, *, protected: bool = False, **dropped: int) -> str:
@@ -53,7 +55,7 @@ def test_counters() -> None:
         ("no route to host", "no route leads there"),
         ("the peer says it is AS 65001, configured is AS 64512", "asNumber"),
         ("the internal peer has our own BGP Identifier", "CALICO_ROUTER_ID"),
-        ("received NOTIFICATION OPEN Message Error/Bad Peer AS", "expects another AS number of us"),
+        ("received NOTIFICATION OPEN Message Error/Bad Peer AS", "expects another AS number of us (we say 64512)"),
         ("the peer closed the connection", "may not know this node"),
         ("no answer to the connection attempt within 10 s", "the host is down"),
         ("the peer sent no OPEN within 240 s", "the host is down"),

@@ -27,6 +27,54 @@ LOST = endpoint("lost", "a", "172.16.0.1/32", "10.0.0.5/32", interface="cali5")
 ON_B = endpoint("wb", "b", "10.0.0.2/32", interface="cali1")
 
 
+BARE: dict[str, Any] = {
+    "version": "1",
+    "pid": 1,
+    "since": 0,
+    "node": "a",
+    "datastore": {"connected": True, "source": "s", "driver": "d", "since": 0, "revision": 1},
+    "sessions": {"wanted": 1, "established": 0, "complete": 0},
+    "announced": [],
+    "learned": {"ipv4": 0, "ipv6": 0},
+    "held_back": [],
+    **dict.fromkeys(("ipv4", "ipv6", "as", "bgp_identifier")),
+}
+KERNEL: dict[str, Any] = {"ipv4": 0, "ipv6": 0, "pending": 0, "stale": 0, "problems": []}
+PEER: dict[str, Any] = {
+    "node": "b",
+    "origin": "mesh",
+    "address": "10.0.0.2",
+    "as": 64512,
+    "state": "Established",
+    "since": 0,
+    "stale": False,
+    "routes_in": 1,
+    "routes_out": 1,
+    "end_of_rib": True,
+    "last_error": "",
+    "why_not": "",
+}
+AWAY = {**BARE["datastore"], "connected": False, "reason": "r", "from_disk": False}
+HELD = {"what": "everything", "missing": ["x"], "until": 0}
+WHOLE: dict[str, Any] = {
+    "kernel": KERNEL,
+    "problems": [],
+    "not_announced": [],
+    "peers": [
+        PEER,
+        {
+            **PEER,
+            "node": "",
+            "origin": "BGPPeer tor",
+            "address": "10.0.0.9",
+            "state": "Active",
+            "end_of_rib": False,
+            "why_not": "no answer: " + "words " * 40,
+        },
+    ],
+}
+
+
 async def settled(mesh: Cluster) -> dict[str, Any]:
     a = mesh.start("a", options=Options())
     await until(lambda: a.kernel.started)
@@ -66,8 +114,9 @@ async def test_the_words() -> None:
     async with cluster("ab", ON_A, ON_B, LOST) as mesh:
         found = await settled(mesh)
     lines = status.text(found, found["since"] + 7300).splitlines()
-    assert lines[0] == f"node       a, {A}, AS 64512, identifier {A}"
-    assert "running for 2 h 1 min" in lines[1]
+    assert lines[0] == "OK         1 session established, all their routes heard"
+    assert lines[1] == f"node       a, {A}, AS 64512, identifier {A}"
+    assert "running for 2 h 1 min" in lines[2]
     assert "sessions   1 of 1 established, 1 have sent all their routes" in lines
     header = next(line for line in lines if line.startswith("node  address"))
     row = lines[lines.index(header) + 1]
@@ -75,6 +124,38 @@ async def test_the_words() -> None:
     assert row[header.index("state") :].startswith("Established")
     assert "  10.0.0.1/32" in lines
     assert any("172.16.0.1/32" in line and line.endswith("in no IP pool") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [
+        ({}, "ATTENTION  1 of 2 sessions is not established: see below"),
+        ({"peers": []}, "OK         no session is asked for"),
+        ({"held_back": [HELD], "peers": []}, "ATTENTION  a mass deletion is held back: see below"),
+        ({"datastore": AWAY, "peers": []}, "ATTENTION  the datastore does not answer: see below"),
+        (
+            {"problems": ["x", "y"], "kernel": {**KERNEL, "problems": ["z"]}, "peers": []},
+            "ATTENTION  2 problems, 1 route not as it should be in the kernel: see below",
+        ),
+    ],
+)
+def test_the_first_line_says_whether_anybody_has_to_do_anything(change: dict[str, Any], verdict: str) -> None:
+    assert status.text({**BARE, **WHOLE, **change}, 0.0).splitlines()[0] == verdict
+
+
+def test_one_that_is_not_established_has_its_reason_in_lines_that_fit() -> None:
+    lines = status.text({**BARE, **WHOLE}, 0.0).splitlines()
+    begin = lines.index("Not established")
+    assert lines[begin + 1].startswith("  BGPPeer tor at 10.0.0.9: no answer: words words")
+    assert lines[begin + 2].startswith("      words")
+    assert max(map(len, lines)) <= status.WIDTH + 2
+    assert not any("words" in line for line in lines[:begin])
+
+
+def test_until_all_routes_are_there_it_is_starting() -> None:
+    peers = [{**WHOLE["peers"][0], "end_of_rib": False}]
+    first = status.text({**BARE, **WHOLE, "peers": peers}, 0.0).splitlines()[0]
+    assert first == "STARTING   1 of 1 session still to bring all their routes"
 
 
 async def test_an_agent_that_has_nothing_yet() -> None:
@@ -136,7 +217,7 @@ async def test_the_command(tmp_path: Path) -> None:
             assert "routes" in json.loads(out)
             code, out, _ = await command("--socket", str(path))
             assert code == 0
-            assert out.startswith("node       a, ")
+            assert out.splitlines()[1].startswith("node       a, ")
 
 
 async def test_no_agent(tmp_path: Path) -> None:
@@ -158,20 +239,6 @@ async def test_an_answer_that_is_none(tmp_path: Path) -> None:
 )
 def test_durations(seconds: float, words: str) -> None:
     assert status.duration(seconds) == words
-
-
-BARE: dict[str, Any] = {
-    "version": "1",
-    "pid": 1,
-    "since": 0,
-    "node": "a",
-    "datastore": {"connected": True, "source": "s", "driver": "d", "since": 0, "revision": 1},
-    "sessions": {"wanted": 1, "established": 0, "complete": 0},
-    "announced": [],
-    "learned": {"ipv4": 0, "ipv6": 0},
-    "held_back": [],
-    **dict.fromkeys(("ipv4", "ipv6", "as", "bgp_identifier")),
-}
 
 
 @given(st.text(max_size=30))

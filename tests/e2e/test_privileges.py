@@ -27,12 +27,18 @@ def credentials(pid: int) -> dict[str, str]:
 
 
 def as_user(host: Host, words: list[str]) -> list[str]:
-    """The command of systemd's unit or a container's: ambient capabilities, and no others in reach."""
+    """The command of systemd's unit or a container's: ambient capabilities, and no others in reach. The user sees this
+    tree at a place of its own, since the way to where it lies may be closed to all but root."""
     if shutil.which("setpriv") is None:
         pytest.skip("setpriv is missing: apt-get install util-linux")
     two = "-all,+net_admin,+net_bind_service"
     limits = [f"--inh-caps={two}", f"--ambient-caps={two}", f"--bounding-set={two}", "--no-new-privs"]
-    return host.command("setpriv", "--reuid", USER, "--regid", USER, "--clear-groups", *limits, *words)
+    here, there = str(Path.cwd()), host.lab.directory / "tree"
+    there.mkdir()
+    words = [word.replace(here, str(there), 1) if word.startswith(here) else word for word in words]
+    steps = 'mount --bind "$1" "$2" && cd "$2" && shift 2 && exec "$@"'  # for this process: `ip netns exec` unshares
+    user = ["setpriv", "--reuid", USER, "--regid", USER, "--clear-groups", *limits]
+    return host.command("sh", "-c", steps, "sh", here, str(there), *user, *words)
 
 
 def neighbours(lab: Lab) -> tuple[Mesh, Bird]:

@@ -13,10 +13,10 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from calico_route import agent as agent_module
 from calico_route import believed
-from calico_route.metrics import MetricsServer, server
+from calico_route.metrics import MetricsServer, families, server
 from tests.calico_route.cluster import Running, cluster, until
 from tests.calico_route.memory_kernel import MemoryKernel
-from tests.calico_route.resources import endpoint
+from tests.calico_route.resources import endpoint, node
 
 A, B = "127.0.1.1", "127.0.1.2"
 
@@ -82,6 +82,8 @@ async def test_metrics_in_aggregate() -> None:
             assert found["calico_route_kernel_routes{family=ipv4}"] == 1
             assert found["calico_route_datastore_up"] == 1
             assert found["calico_route_datastore_away_seconds"] == 0
+            assert 0 <= found["calico_route_datastore_lag_seconds"] < 60
+            assert found["calico_route_datastore_revision"] == a.agent.datastore.status.revision
             assert found["calico_route_session_losses_total"] == 0
             assert found["calico_route_updates_total{way=in}"] >= 1
             assert found["calico_route_ready"] == 1
@@ -93,6 +95,35 @@ async def test_metrics_in_aggregate() -> None:
             assert found["calico_route_sessions_stale"] == 1
 
 
+async def test_a_counter_never_goes_back() -> None:
+    """Also when a neighbour is taken away, and when BGP starts anew."""
+    async with cluster("ab", endpoint("wa", "a", "10.0.0.1/32"), endpoint("wb", "b", "10.0.0.2/32")) as mesh:
+        a, _ = mesh.start("a"), mesh.start("b")
+        await until(lambda: a.kernel.shown and B in a.agent.mesh.complete())
+        before = a.agent.mesh.updates()
+        assert min(before) >= 1
+        await mesh.datastore.delete(node("b", B).key)
+        await until(lambda: not a.agent.mesh.peers)
+        assert all(now >= then for now, then in zip(a.agent.mesh.updates(), before, strict=True))
+        before = a.agent.mesh.updates()
+        await a.agent.mesh.stop(restart=True)
+        assert a.agent.mesh.updates() == before
+
+
+async def test_how_old_what_is_known_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with cluster("a") as mesh:
+        a = mesh.start("a")
+        async with served(a) as made:
+            await until(lambda: a.agent.mesh.speaker is not None)
+            mesh.datastore.go_away()
+            heard = a.agent.datastore.status.heard
+            assert heard is not None
+            monkeypatch.setattr(families.time, "time", lambda: heard + 77)
+            found = await samples(made)
+            assert found["calico_route_datastore_lag_seconds"] == 77
+            assert found["calico_route_datastore_up"] == 0
+
+
 async def test_metrics_of_each_session_by_choice() -> None:
     async with cluster("ab", endpoint("wb", "b", "10.0.0.2/32")) as mesh:
         a, _ = mesh.start("a"), mesh.start("b")
@@ -102,6 +133,7 @@ async def test_metrics_of_each_session_by_choice() -> None:
             assert found["calico_route_peer_up{address=127.0.1.2,node=b}"] == 1
             assert found["calico_route_peer_received_prefixes{address=127.0.1.2,node=b}"] == 1
             assert found["calico_route_peer_established_total{address=127.0.1.2,node=b}"] == 1
+            assert found["calico_route_peer_updates_total{address=127.0.1.2,node=b,way=in}"] >= 1
 
 
 async def test_ready_when_the_sessions_that_stand_have_brought_all_their_routes(
@@ -169,6 +201,14 @@ async def test_clients_that_say_nothing_are_dropped(monkeypatch: pytest.MonkeyPa
             assert await reader.read() == b""
         writer.close()
         assert (await get(made, "/healthz"))[0] == 200
+
+
+async def test_a_health_check_finds_room_among_hundreds_that_say_nothing() -> None:
+    async with cluster("a") as mesh, served(mesh.start("a")) as made:
+        silent = [await asyncio.open_connection(made.address, made.port) for _ in range(300)]
+        assert await get(made, "/healthz") == (200, "ok\n")
+        for _, writer in silent:
+            writer.close()
 
 
 async def test_without_the_library_and_with_a_mistake_of_ours(
