@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
 from pathlib import Path
 
@@ -44,10 +45,10 @@ class Bird1:
             self.file.write_text(text)
             self.host.run(str(FOLDER / "birdc"), "-s", self.socket, "configure")
 
-    def kill(self) -> None:
-        """As a container of Calico's ends: its BIRD is not asked, so that others keep its routes."""
+    def kill(self, how: int = signal.SIGKILL) -> None:
+        """As a container of Calico's ends: its BIRD is not asked, and others keep its routes. By SIGTERM it is."""
         assert self.process is not None
-        self.process.kill()
+        self.process.kill(how)
         Path(self.socket).unlink(missing_ok=True)
 
     def ctl(self, *words: str) -> str:
