@@ -3,12 +3,13 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: demo test interop lint coverage fuzz bench budgets rfc rfc-proof clean setup-demo setup-test
+.PHONY: demo test chaos interop lint coverage fuzz bench budgets rfc rfc-proof clean setup-demo setup-test
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    two hosts, etcd, BGP and containers on this machine, as the README shows"
 	@echo "make test    all the tests"
+	@echo "make chaos   a mesh and its etcd harmed at random for twenty rounds; ARGS='--seed N --rounds N'"
 	@echo "make interop BIRD, FRR, GoBGP, ExaBGP and OpenBGPD beside pybgp, feature by feature; writes docs/interop.md"
 	@echo "make lint    ruff and mypy --strict"
 	@echo "make coverage  branch coverage of the codec and the state machine, with its threshold"
@@ -23,6 +24,10 @@ demo: setup-demo
 
 test: setup-test
 	@./run-isolated.sh $(BIN)/python -m pytest $(ARGS)
+
+# docs/chaos.md says what is done, and what must hold after each round.
+chaos: setup-test
+	@./run-isolated.sh $(BIN)/python -m tests.e2e.chaos $(ARGS)
 
 # Every daemon with every feature; docs/interop.md is what it prints. ARGS: daemons or features, to run only those.
 interop: setup-test

@@ -193,10 +193,10 @@ class Interpreter:
     def apply(self, changes: Sequence[tuple[ResourceKey, Reading | None, int]]) -> Batch | None:
         """Some changes, each with its revision; a reading of None is a deletion. None: nothing of ours.
 
-        What means the same as before is no event, unless it was said to have problems and now has none.
+        What means the same as before is no event, unless it was said to have problems and now has none. Problems are
+        told as they stand after all of the changes: one that is cured in the same batch is none.
         """
         events: list[Event] = []
-        problems: list[Problem] = []
         for key, reading, revision in changes:
             was, had_problems = self.resources.get(key), key in self.problems
             if reading is None:
@@ -204,11 +204,11 @@ class Interpreter:
                 self.problems.pop(key, None)
             else:
                 self._set(key, reading, self.resources, self.problems)
-                problems += self.problems.get(key, ())
             now = self.resources.get(key)
             if now != was or (had_problems and key not in self.problems):
                 events.append(Event(key, now, revision))
         self._warn()
+        problems = [one for key in dict.fromkeys(key for key, _, _ in changes) for one in self.problems.get(key, ())]
         if not events and not problems:
             return None
         return Batch(max(revision for _, _, revision in changes), tuple(events), tuple(problems))

@@ -5,7 +5,9 @@ a mass deletion changes nothing for a while, loudly, so that somebody can put th
 given.
 
 Each class of resources is held for itself: what is missing stays as it was, what is there or comes anew
-counts as always. A hold ends when all its keys are back, or when its time is up and the loss is believed.
+counts as always. A hold ends when all its keys are back, or when its time is up and the loss is believed. After
+a restored backup there is always something that is gone rightly, such as a workload that ended meanwhile: when
+nodes and pools are back and nothing more comes, the rest is believed sooner.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from .view import View
 WINDOW = 10.0
 """Seconds: nodes that vanish one soon after the other count as vanished at once."""
 FEWEST_NODES = 3
+AFTERMATH = 30.0
+"""Seconds without a key that comes back, after which a datastore that was empty has all that it will get."""
 EVERYTHING, POOLS, NODES = "everything", "all pools", "most nodes"
 _KINDS = {POOLS: Kind.IP_POOL, NODES: Kind.NODE}
 _KINDS_OF_A_CLUSTER = frozenset(_KINDS.values())
@@ -119,8 +123,19 @@ class Guard:
         elif now >= hold.until:
             verdict.expired.append(self._holds.pop(what))
             return False
+        if what == EVERYTHING:
+            hold = self._coming_back(hold, missing, now)
         self._holds[what] = replace(hold, missing=frozenset(missing))
         return True
+
+    def _coming_back(self, hold: Hold, missing: Keys, now: float) -> Hold:
+        """The hold of everything with its end brought forward, once nodes and pools are back; they may vanish again."""
+        lacked, lacks = _lacks_cluster(hold.missing), _lacks_cluster(missing)
+        if lacks and not lacked:
+            return replace(hold, since=now, until=now + self._hold_time)
+        if not lacks and hold.missing - missing:
+            return replace(hold, until=min(hold.since + self._hold_time, now + AFTERMATH))
+        return hold
 
     def _too_many_nodes(self, seen: View, now: float) -> bool:
         if seen.table(Kind.NODE) is self._view.table(Kind.NODE) and not self._gone:
@@ -137,6 +152,11 @@ class Guard:
         for key in self._view.table(Kind.NODE).keys() - there:
             self._gone[key] = now
         self._gone = {k: when for k, when in self._gone.items() if now - when < WINDOW and k not in there}
+
+
+def _lacks_cluster(missing: Keys) -> bool:
+    """Whether there are nodes or pools among the keys."""
+    return any(key.kind in _KINDS.values() for key in missing)
 
 
 def _restore(verdict: Verdict, held: View, kind: Kind) -> None:

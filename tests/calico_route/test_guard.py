@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calico_route.guard import EVERYTHING, NODES, POOLS, Guard
+from calico_route.guard import AFTERMATH, EVERYTHING, NODES, POOLS, Guard
 from calico_route.model import Resource
 from calico_route.view import View
 from tests.calico_route.resources import endpoint, node, pool, view
@@ -107,6 +107,43 @@ def test_in_the_end_it_is_believed() -> None:
     assert verdict.view.empty
     assert guard.check(View(), 311.0).view.empty
     assert guard.holds == ()
+
+
+LOADED = view(*NODES_OF_FIVE, *POOLS_OF_TWO, endpoint("w1", "n1", "10.0.0.1/32"), endpoint("w2", "n1", "10.0.0.2/32"))
+ONE_SHORT = view(*NODES_OF_FIVE, *POOLS_OF_TWO, endpoint("w1", "n1", "10.0.0.1/32"))
+
+
+def test_a_workload_that_a_backup_lacks_is_soon_believed_gone() -> None:
+    """Not as long as others still come back, and not before nodes and pools are there."""
+    guard = guarded(LOADED)
+    guard.check(View(), 100)
+    guard.check(view(*NODES_OF_FIVE), 110)
+    assert guard.next_deadline() == 400
+    guard.check(view(*NODES_OF_FIVE, *POOLS_OF_TWO), 120)
+    assert guard.next_deadline() == 120 + AFTERMATH
+    assert guard.check(ONE_SHORT, 140).view == LOADED
+    assert guard.check(ONE_SHORT, 139 + AFTERMATH).view == LOADED
+    verdict = guard.check(ONE_SHORT, 140 + AFTERMATH)
+    assert verdict.view == ONE_SHORT
+    assert [hold.what for hold in verdict.expired] == [EVERYTHING]
+    assert guard.holds == ()
+
+
+def test_coming_back_never_prolongs_a_hold() -> None:
+    guard = guarded(LOADED)
+    guard.check(View(), 100)
+    guard.check(ONE_SHORT, 390)
+    assert guard.next_deadline() == 400
+
+
+def test_a_datastore_that_is_emptied_once_more_is_held_for_the_whole_time() -> None:
+    guard = guarded(LOADED)
+    guard.check(View(), 100)
+    guard.check(ONE_SHORT, 110)
+    guard.check(View(), 120)
+    assert guard.next_deadline() == 420
+    assert guard.check(View(), 419).view.tables == LOADED.tables
+    assert guard.check(View(), 420).view == View()
 
 
 def test_what_comes_anew_during_a_hold_counts() -> None:

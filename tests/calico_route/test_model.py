@@ -517,6 +517,18 @@ class TestInterpreter:
         assert interpreter.apply([(NODE, Reading(node), 7)]) == Batch(7, (Event(NODE, node, 7),))
         assert interpreter.problems == {}
 
+    def test_what_is_cured_in_the_same_batch_is_no_problem(self) -> None:
+        """As after an outage, when all that was missed comes at once."""
+        interpreter = Interpreter()
+        node = Node(name="n1", asn=1)
+        interpreter.replace(5, [(NODE, Reading(node))])
+        assert interpreter.apply([(NODE, self.bad, 6), (NODE, Reading(node), 7)]) == Batch(7, (Event(NODE, node, 7),))
+        changed = Node(name="n1", asn=2)
+        assert interpreter.apply([(NODE, self.bad, 8), (NODE, Reading(changed), 9), (NODE, self.bad, 10)]) == Batch(
+            10, (Event(NODE, changed, 9),), self.bad.problems
+        )
+        assert interpreter.apply([(NODE, self.bad, 11), (NODE, None, 12)]) == Batch(12, (Event(NODE, None, 12),))
+
     def test_what_was_never_good_and_is_bad_in_another_way(self) -> None:
         interpreter = Interpreter()
         interpreter.replace(5, [(NODE, self.bad)])

@@ -47,7 +47,7 @@ class Bird1:
             self.host.run(str(FOLDER / "birdc"), "-s", self.socket, "configure")
 
     def kill(self, number: int = signal.SIGKILL) -> None:
-        """As a container of Calico's ends: its BIRD is not asked, so that others keep its routes."""
+        """As a container of Calico's ends: its BIRD is not asked, and others keep its routes. By SIGTERM it is."""
         assert self.process is not None
         self.process.kill(number)
         Path(self.socket).unlink(missing_ok=True)

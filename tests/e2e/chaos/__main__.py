@@ -1,4 +1,5 @@
-"""`python -m tests.e2e.chaos [--seed N] [--rounds N] [--logs DIR]`: exit code 0 where nothing was wrong."""
+"""`python -m tests.e2e.chaos [--seed N] [--rounds N] [--logs DIR]`: exit code 0 where nothing was wrong, 1 where
+something was, 2 where it cannot be run here."""
 
 from __future__ import annotations
 
@@ -8,7 +9,9 @@ import sys
 import time
 from pathlib import Path
 
-from demo.lab import Lab, why_impossible
+import pytest
+
+from demo.lab import Lab, LabError, why_impossible
 
 from .run import chaos
 from .world import SETTLED
@@ -35,6 +38,9 @@ def main() -> int:
     with Lab("chaos") as lab:
         try:
             summary = chaos(lab, seed, words.rounds, lambda text: print(text, flush=True), words.patience)
+        except (LabError, pytest.skip.Exception) as error:  # before the first round: a program is missing, say
+            print(error, file=sys.stderr)
+            return 2
         finally:
             if words.logs is not None:
                 words.logs.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 
 from .oracle import RESOURCES, documents
@@ -224,6 +225,20 @@ def agent_away(world: World, rng: Random) -> Iterator[None]:
         world.start_agent(name)
 
 
+@fault("agent's snapshot damaged", "agent")
+def snapshot_damaged(world: World, rng: Random) -> Iterator[None]:
+    """What it keeps for a start without etcd is gone, or half of it is."""
+    name = some_agent(world, rng)
+    world.kill_agent(name)
+    file = Path(world.agents[name].state) / f"{name}.snapshot.json"
+    if rng.random() < 0.5:
+        file.unlink(missing_ok=True)
+    elif file.exists():
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    world.start_agent(name)
+    yield
+
+
 @fault("agents killed all", "agent")
 def agents_killed(world: World, rng: Random) -> Iterator[None]:
     names = world.nodes_with_agents()
@@ -258,9 +273,23 @@ def routes_removed(world: World, rng: Random) -> Iterator[None]:
     yield
 
 
+@fault("another writer", "agent")
+def another_writer(world: World, rng: Random) -> Iterator[None]:
+    """It puts its own routes where learned ones are, and takes them away again: by `yield` the agent waits for that."""
+    name = some_agent(world, rng)
+    learned = sorted(route.destination for route in world.wanted(name) if route.gateway)
+    taken = rng.sample(learned, min(2, len(learned)))
+    for destination in taken:
+        world.hosts[name].run("ip", "route", "replace", "unreachable", destination, "proto", "static")
+    yield
+    for destination in taken:
+        world.hosts[name].run("ip", "route", "del", "unreachable", destination, "proto", "static", check=False)
+
+
 @fault("stock killed", "stock")
 def stock_killed(world: World, rng: Random) -> Iterator[None]:
-    world.stock.kill()
+    """BIRD dies, and the others keep its routes; or it is asked to leave, and says so to them."""
+    world.stock.kill(rng.choice((signal.SIGKILL, signal.SIGTERM)))
     churn(world, rng)
     yield
     world.stock.start()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
-from demo.lab import Lab
+from demo.lab import Lab, LabError
 
 from .faults import FAULTS, churn
 from .world import SETTLED, World
@@ -51,10 +51,7 @@ def kinds_of(seed: int, number: int) -> list[str]:
     return [kind for kind in kinds if kind not in etcd[1:]]
 
 
-def one_round(world: World, seed: int, number: int, summary: Summary, say: Callable[[str], None]) -> bool:
-    """False: something was wrong, and it makes no sense to go on."""
-    began = time.monotonic()
-    kinds = kinds_of(seed, number)
+def harm_and_heal(world: World, seed: int, number: int, kinds: list[str], summary: Summary) -> None:
     rng = Random(f"{seed}/{number}/order")
     world.round_kinds = set(kinds)
     harming = []
@@ -71,6 +68,17 @@ def one_round(world: World, seed: int, number: int, summary: Summary, say: Calla
     for _, harm in sorted(harming, key=lambda pair: FAULTS[pair[0]].group != "etcd"):
         next(harm, None)
     world.heal()
+
+
+def one_round(world: World, seed: int, number: int, summary: Summary, say: Callable[[str], None]) -> bool:
+    """False: something was wrong, and it makes no sense to go on."""
+    began = time.monotonic()
+    kinds = kinds_of(seed, number)
+    try:
+        harm_and_heal(world, seed, number, kinds, summary)
+    except LabError as error:  # what a fault waits for did not come
+        summary.found.append(f"round {number}: {', '.join(kinds)}: {error}")
+        return False
     healed = time.monotonic()
     routes, differences = world.settle()
     world.check_processes()
