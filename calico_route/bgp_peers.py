@@ -140,7 +140,7 @@ class _Sessions:
         peer_as = peer.asn or (None if node is None else node.asn or self._view.asn)
         if peer_as is None:
             raise _UnservedError(f"peerIP {address} has no asNumber")
-        made = self._session(peer, address, node, peer_as)
+        made = replace(self._session(peer, address, node, peer_as), reachable_by=_gateway(peer, there))
         yield made if port is None else replace(made, port=port, port_given=True)
 
     def _session(self, peer: BgpPeer, address: str, node: Node | None, peer_as: int) -> MeshPeer:
@@ -178,7 +178,6 @@ class _Sessions:
             allow_own_as=min(peer.allowed_local_as or 0, 255),
             export=ExportRules(filters=exports) if exports else None,
             imports=_named(filters, [one.import_v6 if ipv6 else one.import_v4 for one in filters]),
-            reachable_by=self._gateway(peer, address),
             origin=peer.name,
             scope="Node" if _for_some(peer) else "Global",
         )
@@ -193,13 +192,6 @@ class _Sessions:
             if isinstance(there, BgpFilter):
                 found.append(there)
         return found
-
-    def _gateway(self, peer: BgpPeer, address: str) -> str | None:
-        if peer.reachable_by is None or peer.peer_ip is None:
-            return None
-        if (":" in peer.reachable_by) != (":" in address):
-            raise _UnservedError(f"reachableBy {peer.reachable_by} is of another IP version than peerIP {address}")
-        return peer.reachable_by
 
     def _password(self, peer: BgpPeer, node: Node | None) -> str | None:
         """That of a file is for all sessions between nodes; a router has one only where its BGPPeer says so."""
@@ -217,6 +209,13 @@ class _Sessions:
 def _named(filters: list[BgpFilter], parts: list[tuple[FilterRule, ...]]) -> tuple[NamedRules, ...]:
     """Those that have rules for this direction."""
     return tuple(NamedRules(one.name, some) for one, some in zip(filters, parts, strict=True) if some)
+
+
+def _gateway(peer: BgpPeer, there: PeerAddress) -> str | None:
+    """To the address that it names: there is none on the way back from there."""
+    if peer.reachable_by is not None and (":" in peer.reachable_by) != (":" in there.address):
+        raise _UnservedError(f"reachableBy {peer.reachable_by} is of another IP version than peerIP {there.address}")
+    return peer.reachable_by
 
 
 def _for_some(peer: BgpPeer) -> bool:

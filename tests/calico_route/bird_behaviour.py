@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any, TypeAlias
 
@@ -48,6 +48,7 @@ class Session:
     hops: int = 0
     next_hop: str = ""
     allowed_as: int = 0
+    gateway: str | None = None
 
     @property
     def internal(self) -> bool:
@@ -185,7 +186,8 @@ class Bird:
             cluster = self.cluster_id(nodes[0]) if nodes else ""
             made = self._session(spec, bird_name(scope, ip, port), ip, ours, asn, there, cluster)
             passive = scope == "Global" and bool(nodes) and ip > ours
-            yield ip, changed(made, passive=passive)
+            gateway = spec.get("reachableBy")
+            yield ip, replace(made, passive=passive, gateway=None if gateway is None else str(ip_address(gateway)))
 
     def _to_node(self, name: str, other: str, families: tuple[int, ...], scope: str) -> Iterator[tuple[str, Session]]:
         if other == self.node or self.bgp(other) is None:
@@ -202,7 +204,7 @@ class Bird:
                     self.port_of(other),
                     self.cluster_id(other),
                 )
-                yield theirs, changed(made, passive=scope == "Global" and theirs > ours)
+                yield theirs, replace(made, passive=scope == "Global" and theirs > ours)
 
     def _session(
         self, spec: Mapping[str, Any], name: str, theirs: str, ours: str, asn: int, port: int, cluster_id: str
@@ -409,7 +411,3 @@ def ip_and_port(text: str) -> tuple[str, int]:
 
 def bird_name(scope: str, address: str, port: int = 0) -> str:
     return f"{scope}_{re.sub('[.:]', '_', address)}" + (f"_port_{port}" if port else "")
-
-
-def changed(session: Session, *, passive: bool) -> Session:
-    return Session(**{**session.__dict__, "passive": passive})

@@ -7,7 +7,7 @@ from ipaddress import ip_network
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from calico_route.desired import Desired, Wishes
@@ -46,6 +46,7 @@ def worlds(seed: int) -> Iterator[tuple[World, Bird, Desired]]:
 
 @given(seeds)
 @settings(max_examples=300, deadline=None)
+@example(5151)  # a BGPPeer to an address of this node, with a gateway, and nodes that have IPv6, too
 def test_sessions(seed: int) -> None:
     for _, bird, wanted in worlds(seed):
         assert {address: ours(peer) for address, peer in wanted.peers.items()} == {
@@ -68,6 +69,7 @@ def ours(peer: MeshPeer) -> dict[str, object]:
         "hops": peer.ttl_security or 0,
         "next hop": "Self" if peer.next_hop_self else "Keep" if peer.next_hop_unchanged else "",
         "allowed": peer.allow_own_as,
+        "gateway": peer.reachable_by,
     }
 
 
@@ -87,6 +89,7 @@ def theirs(session: Session) -> dict[str, object]:
         "hops": session.hops,
         "next hop": mode,
         "allowed": session.allowed_as,
+        "gateway": session.gateway,
     }
 
 

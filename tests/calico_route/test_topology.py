@@ -173,6 +173,16 @@ def test_another_speaker_on_the_host_of_a_node(spec: dict[str, Any], found: tupl
     assert (peer.node, peer.port, peer.passive) == found
 
 
+def test_a_gateway_leads_one_way() -> None:
+    """On the node that the BGPPeer leads to, its gateway leads nowhere."""
+    some = bgp_peer("p", peerIP="192.0.2.98", asNumber=64512, reachableBy="192.0.2.254")
+    both = [node("a", "192.0.2.97", "2001:db8::a"), node("b", "192.0.2.98", "2001:db8::b"), some, NO_MESH]
+    assert ask("a", *both).peers["192.0.2.98"].reachable_by == "192.0.2.254"
+    back = ask("b", *both)
+    assert {address: peer.reachable_by for address, peer in back.peers.items()} == {"192.0.2.97": None}
+    assert back.problems == ()
+
+
 def test_a_peer_selector_wins_over_an_address() -> None:
     some = bgp_peer("p", peerSelector="all()", peerIP="198.51.100.1", asNumber=65001)
     assert ask("a", *nodes("", "ab"), some, NO_MESH).peers.keys() == {f"192.0.2.{ord('b')}"}
