@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from .model import BgpFilter, BgpPeer, FilterRule, Invalid, Kind, Node
+from .model import BgpFilter, BgpPeer, FilterRule, Invalid, Kind, Node, PeerAddress
 from .selector import parse_selector
 from .sessions import Local, MeshPeer, Options, whole_seconds
 from .telling import ExportRules, NamedRules
@@ -83,9 +83,8 @@ class _Sessions:
         if peer.peer_selector is not None:
             yield from self._with_nodes(peer, self._selected(peer.peer_selector, "peerSelector"))
         elif peer.peer_ip is not None:
-            node = self._by_address.get(peer.peer_ip.address)
             if peer.peer_ip.address not in self._own_addresses():
-                yield from self._with_address(peer, peer.peer_ip.address, node)
+                yield from self._with_address(peer, peer.peer_ip, self._node_at(peer, peer.peer_ip))
         else:
             raise _UnservedError("it has neither peerIP nor peerSelector")
 
@@ -114,6 +113,13 @@ class _Sessions:
         own_port = self._view.port(self._local.name)
         return peer.asn in (None, self._local.asn) and peer.peer_ip.port in (None, own_port)
 
+    def _node_at(self, peer: BgpPeer, there: PeerAddress) -> Node | None:
+        """The node with this address, if its AS and port are those that are asked for: else it is another speaker."""
+        node = self._by_address.get(there.address)
+        if node is None or peer.asn not in (None, node.asn or self._view.asn):
+            return None
+        return node if there.port in (None, self._view.port(node.name)) else None
+
     def _own_addresses(self) -> set[str]:
         return {one.address for one in (self._local.ipv4, self._local.ipv6) if one is not None}
 
@@ -127,14 +133,14 @@ class _Sessions:
                 if theirs is not None and ours is not None and theirs.address not in self._own_addresses():
                     yield self._session(peer, theirs.address, node, node.asn or self._view.asn)
 
-    def _with_address(self, peer: BgpPeer, address: str, node: Node | None) -> Iterator[MeshPeer]:
+    def _with_address(self, peer: BgpPeer, there: PeerAddress, node: Node | None) -> Iterator[MeshPeer]:
+        address, port = there
         if self._local.address_for(address) is None:
             return  # this node has no address of that IP version
         peer_as = peer.asn or (None if node is None else node.asn or self._view.asn)
         if peer_as is None:
             raise _UnservedError(f"peerIP {address} has no asNumber")
-        made = self._session(peer, address, node, peer_as)
-        port = None if peer.peer_ip is None else peer.peer_ip.port
+        made = replace(self._session(peer, address, node, peer_as), reachable_by=_gateway(peer, there))
         yield made if port is None else replace(made, port=port, port_given=True)
 
     def _session(self, peer: BgpPeer, address: str, node: Node | None, peer_as: int) -> MeshPeer:
@@ -172,7 +178,6 @@ class _Sessions:
             allow_own_as=min(peer.allowed_local_as or 0, 255),
             export=ExportRules(filters=exports) if exports else None,
             imports=_named(filters, [one.import_v6 if ipv6 else one.import_v4 for one in filters]),
-            reachable_by=self._gateway(peer, address),
             origin=peer.name,
             scope="Node" if _for_some(peer) else "Global",
         )
@@ -187,13 +192,6 @@ class _Sessions:
             if isinstance(there, BgpFilter):
                 found.append(there)
         return found
-
-    def _gateway(self, peer: BgpPeer, address: str) -> str | None:
-        if peer.reachable_by is None or peer.peer_ip is None:
-            return None
-        if (":" in peer.reachable_by) != (":" in address):
-            raise _UnservedError(f"reachableBy {peer.reachable_by} is of another IP version than peerIP {address}")
-        return peer.reachable_by
 
     def _password(self, peer: BgpPeer, node: Node | None) -> str | None:
         """That of a file is for all sessions between nodes; a router has one only where its BGPPeer says so."""
@@ -211,6 +209,13 @@ class _Sessions:
 def _named(filters: list[BgpFilter], parts: list[tuple[FilterRule, ...]]) -> tuple[NamedRules, ...]:
     """Those that have rules for this direction."""
     return tuple(NamedRules(one.name, some) for one, some in zip(filters, parts, strict=True) if some)
+
+
+def _gateway(peer: BgpPeer, there: PeerAddress) -> str | None:
+    """To the address that it names: there is none on the way back from there."""
+    if peer.reachable_by is not None and (":" in peer.reachable_by) != (":" in there.address):
+        raise _UnservedError(f"reachableBy {peer.reachable_by} is of another IP version than peerIP {there.address}")
+    return peer.reachable_by
 
 
 def _for_some(peer: BgpPeer) -> bool:

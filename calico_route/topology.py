@@ -171,18 +171,17 @@ class _Topology:
         )
 
     def _filtered(self, peers: dict[str, MeshPeer]) -> dict[str, MeshPeer]:
-        """With what each may be told: whoever is outside of the AS hears of pools alone, and so does everybody from a
-        node that Calico calls a reflector, that may know routes of others than nodes, or that has a filter, which may
-        let out to one neighbour what no other may hear. Nodes have looked at the pools themselves before they announced
-        anything, so that the mesh need not ask again, unless communities are to be added."""
-        strict = self._own.cluster_id is not None
-        strict = strict or any(not peer.node or peer.export is not None for peer in peers.values())
-        strict = strict or bool(self._rules.communities)
+        """With what each may be told. In a mesh of one AS nodes pass nothing on and have looked at the pools before
+        they announced anything, so that nobody need ask again. Everybody hears of pools alone from a node that Calico
+        calls a reflector, that may know routes from outside of the AS or of others than nodes, that has a filter, which
+        may let out to one neighbour what no other may hear, or that adds communities."""
+        strict = self._own.cluster_id is not None or bool(self._rules.communities)
+        strict = strict or any(not peer.node or not peer.internal or peer.export is not None for peer in peers.values())
         found = {}
         for address, peer in sorted(peers.items()):
             if peer.export is not None:
                 peer = replace(peer, export=replace(self._rules, filters=peer.export.filters))
-            elif strict or not peer.internal:
+            elif strict:
                 peer = replace(peer, export=self._rules)
             found[address] = peer
         return found

@@ -161,7 +161,8 @@ def test_an_external_node_hears_only_of_pools() -> None:
     assert export is not None
     texts = ("10.1.2.3/32", "10.9.0.1/32", "11.0.0.1/32", "0.0.0.0/0")
     assert [text for text in texts if not export.refusal(Prefix(text))] == ["10.1.2.3/32"]
-    assert wanted.peers["192.0.2.2"].export is None
+    assert wanted.peers["192.0.2.2"].export == export, "it is told what the other AS says, too"
+    assert ask(OWN, node("b", "192.0.2.2"), POOL).peers["192.0.2.2"].export is None
 
 
 def test_restart_time_of_the_mesh() -> None:

@@ -157,6 +157,32 @@ def test_what_is_not_served_is_said_and_hurts_no_other(spec: dict[str, Any], wor
     assert any("BGPPeer bad" in problem and words in problem for problem in wanted.problems)
 
 
+@pytest.mark.parametrize(
+    ("spec", "found"),
+    [
+        ({"peerIP": "192.0.2.98", "asNumber": 64512}, ("b", 179, True)),
+        ({"peerIP": "192.0.2.98"}, ("b", 179, True)),
+        ({"peerIP": "192.0.2.98:179", "asNumber": 64512}, ("b", 179, True)),
+        ({"peerIP": "192.0.2.98:1790", "asNumber": 64512}, ("", 1790, False)),
+        ({"peerIP": "192.0.2.98", "asNumber": 65001}, ("", 179, False)),
+    ],
+)
+def test_another_speaker_on_the_host_of_a_node(spec: dict[str, Any], found: tuple[str, int, bool]) -> None:
+    """A node is what has its address, its AS and its port: any other is dialled, whatever its address is."""
+    peer = ask("a", *nodes("", "ab"), bgp_peer("p", **spec), NO_MESH).peers["192.0.2.98"]
+    assert (peer.node, peer.port, peer.passive) == found
+
+
+def test_a_gateway_leads_one_way() -> None:
+    """On the node that the BGPPeer leads to, its gateway leads nowhere."""
+    some = bgp_peer("p", peerIP="192.0.2.98", asNumber=64512, reachableBy="192.0.2.254")
+    both = [node("a", "192.0.2.97", "2001:db8::a"), node("b", "192.0.2.98", "2001:db8::b"), some, NO_MESH]
+    assert ask("a", *both).peers["192.0.2.98"].reachable_by == "192.0.2.254"
+    back = ask("b", *both)
+    assert {address: peer.reachable_by for address, peer in back.peers.items()} == {"192.0.2.97": None}
+    assert back.problems == ()
+
+
 def test_a_peer_selector_wins_over_an_address() -> None:
     some = bgp_peer("p", peerSelector="all()", peerIP="198.51.100.1", asNumber=65001)
     assert ask("a", *nodes("", "ab"), some, NO_MESH).peers.keys() == {f"192.0.2.{ord('b')}"}
@@ -239,5 +265,5 @@ def test_both_ends_of_a_session_want_it(resources: list[Resource], label: str) -
             other: Mapping[str, MeshPeer] = wants[peer.node]
             assert peer.local_address in other, f"{name} wants {peer.node}, which does not want {name}"
             back = other[peer.local_address]
-            assert back.passive != peer.passive
+            assert back.passive != peer.passive or not back.node  # by a wrong AS it is another speaker, and dialled
             assert back.peer_as == peer.own_as or back.origin in by_address
