@@ -7,7 +7,7 @@ given.
 Each class of resources is held for itself: what is missing stays as it was, what is there or comes anew
 counts as always. A hold ends when all its keys are back, or when its time is up and the loss is believed. After
 a restored backup there is always something that is gone rightly, such as a workload that ended meanwhile: when
-nodes and pools are back and nothing more comes, the rest is believed sooner.
+nodes, pools and most of the rest are back and nothing more comes, what still lacks is believed sooner.
 """
 
 from __future__ import annotations
@@ -32,12 +32,14 @@ Keys = AbstractSet[ResourceKey]
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A deletion that is held back. `since` and `until` are on the clock that the guard is given."""
+    """A deletion that is held back. `since` and `until` are on the clock that the guard is given, `lost` is how many
+    keys were missing when most were."""
 
     what: str
     missing: frozenset[ResourceKey]
     since: float
     until: float
+    lost: int = 0
 
 
 @dataclass(slots=True)
@@ -125,15 +127,16 @@ class Guard:
             return False
         if what == EVERYTHING:
             hold = self._coming_back(hold, missing, now)
-        self._holds[what] = replace(hold, missing=frozenset(missing))
+        self._holds[what] = replace(hold, missing=frozenset(missing), lost=max(hold.lost, len(missing)))
         return True
 
     def _coming_back(self, hold: Hold, missing: Keys, now: float) -> Hold:
-        """The hold of everything with its end brought forward, once nodes and pools are back; they may vanish again."""
+        """The hold of everything with its end brought forward, once nodes and pools and more than half of all are back;
+        they may vanish again. Somebody who puts keys back by hand, kind by kind, has the whole time for it."""
         lacked, lacks = _lacks_cluster(hold.missing), _lacks_cluster(missing)
         if lacks and not lacked:
             return replace(hold, since=now, until=now + self._hold_time)
-        if not lacks and hold.missing - missing:
+        if not lacks and hold.missing - missing and 2 * len(missing) < hold.lost:
             return replace(hold, until=min(hold.since + self._hold_time, now + AFTERMATH))
         return hold
 

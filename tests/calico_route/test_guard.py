@@ -129,6 +129,17 @@ def test_a_workload_that_a_backup_lacks_is_soon_believed_gone() -> None:
     assert guard.holds == ()
 
 
+def test_who_puts_keys_back_by_hand_kind_by_kind_has_the_whole_time() -> None:
+    workloads = [endpoint(f"w{number}", "n1", f"10.0.0.{number}/32") for number in range(1, 21)]
+    guard = guarded(view(*NODES_OF_FIVE, *POOLS_OF_TWO, *workloads))
+    guard.check(View(), 100)
+    guard.check(view(*NODES_OF_FIVE, *POOLS_OF_TWO), 110)
+    assert guard.next_deadline() == 400
+    seen = view(*NODES_OF_FIVE, *POOLS_OF_TWO, *workloads[:10])
+    guard.check(seen, 200)
+    assert guard.next_deadline() == 200 + AFTERMATH
+
+
 def test_coming_back_never_prolongs_a_hold() -> None:
     guard = guarded(LOADED)
     guard.check(View(), 100)
