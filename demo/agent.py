@@ -37,8 +37,8 @@ class Agent:
         """Start it, and end it by SIGKILL when its first session stands and nothing was said in it yet. `seen`: whether
         the neighbour has the session too; a connection that is reset before it has read all is none to it."""
         process = self.start("demo.cut_short")
-        wait_for("the agent is about to send its first UPDATE", lambda: process.state == "T", 30)
-        wait_for("its neighbour has the session", seen, 30)
+        wait_for("the agent is about to send its first UPDATE", lambda: process.state == "T", 120)
+        wait_for("its neighbour has the session", seen, 120)
         self.kill()
 
     def kill(self, number: int = signal.SIGKILL) -> int:

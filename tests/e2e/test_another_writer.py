@@ -47,8 +47,8 @@ def told(agent: Agent, *words: str) -> None:
         problems = " ".join(agent.status().get("kernel", {}).get("problems", []))
         return all(word in problems and word in agent.process_text() for word in words)
 
-    wait_for(f"{words} in log and status", there)
-    wait_for("the metrics count it", lambda: counted(agent) > 0)
+    wait_for(f"{words} in log and status", there, 60)
+    wait_for("the metrics count it", lambda: counted(agent) > 0, 60)
 
 
 def counted(agent: Agent) -> float:
@@ -62,7 +62,7 @@ def one_route(lab: Lab, policy: str) -> Mesh:
     mesh = Mesh(lab, 2, "--contested", policy)
     mesh.start()
     mesh.workload(mesh.hosts[1], "two", "192.168.0.2")
-    wait_routes(mesh.hosts[0], {OURS})
+    wait_routes(mesh.hosts[0], {OURS}, timeout=60)
     return mesh
 
 
@@ -127,7 +127,7 @@ def test_a_better_metric_is_told_and_left(lab: Lab) -> None:
     mesh = Mesh(lab, 2, "--contested", "insist", "--compat", "v3.32")
     mesh.start()
     mesh.workload(mesh.hosts[1], "two", "192.168.0.2")
-    wait_routes(mesh.hosts[0], {OURS})
+    wait_routes(mesh.hosts[0], {OURS}, timeout=60)
     host = mesh.hosts[0]
     with writer(host) as other:
         other.write("route add 192.168.0.2 via 192.168.78.95 proto 99 metric 3")

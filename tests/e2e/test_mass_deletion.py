@@ -13,7 +13,7 @@ from tests.e2e.mesh import RESOURCES, Mesh, bird_routes, wait_routes
 
 pytestmark = [pytest.mark.netns, pytest.mark.daemon]
 
-HOLD = "20"  # seconds: a busy machine puts the keys back in less
+HOLD = "45"  # seconds: a busy machine puts the keys back in less
 LOST = {
     "all pools": f"{RESOURCES}/ippools/",
     "most nodes": f"{RESOURCES}/nodes/host",  # of four, one has another name
@@ -42,7 +42,7 @@ def test_too_much_is_gone_at_once(lab: Lab, what: str) -> None:
     for number, host in enumerate(mesh.hosts, 1):
         mesh.workload(host, f"w{number}", f"192.168.0.{number}")
     for host in mesh.hosts:
-        wait_routes(host, expected(mesh, host), timeout=40)
+        wait_routes(host, expected(mesh, host), timeout=60)
     mesh.watch_kernels()
     since = [peer["since"] for agent in mesh.agents for peer in agent.status()["peers"]]
     kept = keys(mesh, LOST[what])
@@ -67,5 +67,5 @@ def test_too_much_is_gone_at_once(lab: Lab, what: str) -> None:
 
     mesh.etcd.ctl("del", "--prefix", LOST[what])
     for host, agent in zip(mesh.hosts, mesh.agents, strict=True):
-        wait_routes(host, set(), timeout=60)
+        wait_routes(host, set(), timeout=120)
         wait_for("it says so", lambda agent=agent: f"{what} still gone" in agent.process_text())  # type: ignore[misc]
