@@ -30,7 +30,7 @@ from .grace import Grace
 from .handover import Handover
 from .identity import Identity
 from .mesh import Mesh
-from .model import Problem, ResourceKey
+from .model import Problem, ResourceKey, WorkloadEndpoint
 from .ourselves import Ourselves
 from .ports import KernelPort
 from .sessions import MeshPeer, Options
@@ -162,7 +162,7 @@ class Agent:
     async def run(self) -> None:
         """Work until `stop()`. Raises what makes all work impossible: no access to the kernel's routes."""
         kept = None if self._snapshots is None else await asyncio.to_thread(self._snapshots.load)
-        self.believed = Believed(kept, self.agent_options.mass_deletion_hold, self._now())
+        self.believed = Believed(kept, self.agent_options.mass_deletion_hold, self._now(), self._here)
         self._saved = kept.view if isinstance(kept, Kept) else None
         self.datastore.on_status = self._on_status
         follower = asyncio.create_task(self._forever(self._follow), name="datastore")
@@ -374,6 +374,9 @@ class Agent:
         if interface and self.kernel.interface_exists(interface):
             return True
         return self.kernel.local_route(prefix.nlri, prefix.family.afi)
+
+    def _here(self, endpoint: WorkloadEndpoint) -> bool:
+        return bool(endpoint.interface) and self.kernel.interface_exists(endpoint.interface)
 
     def _kernel_workloads(self) -> AbstractSet[Prefix]:
         if not self.options.workloads_from_kernel:

@@ -15,7 +15,7 @@ import logging
 import time
 
 from .cache import Kept
-from .guard import Guard, Hold
+from .guard import Guard, Here, Hold
 from .model import ClusterInformation, Kind
 from .view import View
 
@@ -31,8 +31,9 @@ REMIND = 60.0
 class Believed:
     """Decides, and says in the log what it decided."""
 
-    def __init__(self, kept: Kept | None, hold_time: float, now: float) -> None:
+    def __init__(self, kept: Kept | None, hold_time: float, now: float, here: Here = lambda _: False) -> None:
         self._kept = kept
+        self._here = here
         self._hold_time = hold_time
         self._guard = Guard(hold_time, kept.view if kept is not None else None)
         self._started = now
@@ -100,7 +101,7 @@ class Believed:
         self._said = ""
         self.from_disk = False
         self._checked = True
-        verdict = self._guard.check(seen, now)
+        verdict = self._guard.check(seen, now, self._here)
         for hold in verdict.begun:
             self._reminded = now
             log.error(

@@ -1,4 +1,5 @@
-"""Holds back what looks like an accident: a datastore that forgot all pools, most nodes, or everything.
+"""Holds back what looks like an accident: a datastore that forgot all pools, most nodes, most workloads whose
+interfaces are still on this host, or everything.
 
 There was a cluster once whose Node keys vanished, and whose agents took the network down in good faith. Here
 a mass deletion changes nothing for a while, loudly, so that somebody can put the keys back. Pure: `now` is
@@ -12,22 +13,27 @@ nodes, pools and most of the rest are back and nothing more comes, what still la
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
-from .model import Kind, ResourceKey
+from .model import Kind, ResourceKey, WorkloadEndpoint
 from .view import View
 
 WINDOW = 10.0
 """Seconds: nodes that vanish one soon after the other count as vanished at once."""
 FEWEST_NODES = 3
+FEWEST_WORKLOADS = 3
 AFTERMATH = 30.0
 """Seconds without a key that comes back, after which a datastore that was empty has all that it will get."""
 EVERYTHING, POOLS, NODES = "everything", "all pools", "most nodes"
+WORKLOADS = "most workloads, whose interfaces are here still,"
 _KINDS = {POOLS: Kind.IP_POOL, NODES: Kind.NODE}
 _KINDS_OF_A_CLUSTER = frozenset(_KINDS.values())
 
 Keys = AbstractSet[ResourceKey]
+Here = Callable[[WorkloadEndpoint], bool]
+"""Whether the interface of a workload is on this host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +86,8 @@ class Guard:
         holds = self.holds if everything is None else (everything,)
         return min((hold.until for hold in holds), default=None)
 
-    def check(self, seen: View, now: float) -> Verdict:
-        """Judge what the datastore says now. Call it after each change and at the deadline."""
+    def check(self, seen: View, now: float, here: Here = lambda _: False) -> Verdict:
+        """Judge what the datastore says now. Call it after each change, of interfaces too, and at the deadline."""
         verdict = Verdict(seen)
         kinds = self._view.tables.keys()
         changed = [kind for kind in kinds if self._view.table(kind) is not seen.table(kind)]
@@ -95,6 +101,7 @@ class Guard:
         else:
             self._check_class(POOLS, seen, now, verdict, suspicious=not seen.table(Kind.IP_POOL))
             self._check_class(NODES, seen, now, verdict, suspicious=self._too_many_nodes(seen, now))
+            self._check_workloads(seen, now, verdict, here)
         self._remember(verdict.view, now)
         self._view = verdict.view
         return verdict
@@ -111,6 +118,18 @@ class Guard:
         missing = self._view.table(kind).keys() - seen.table(kind).keys()
         if self._held(what, missing, now, verdict, suspicious=suspicious):
             _restore(verdict, self._view, kind)
+
+    def _check_workloads(self, seen: View, now: float, verdict: Verdict, here: Here) -> None:
+        """A workload that ends takes its interface along; one whose interface stays was not meant to go."""
+        before, after = self._view.table(Kind.WORKLOAD_ENDPOINT), seen.table(Kind.WORKLOAD_ENDPOINT)
+        if before is after and WORKLOADS not in self._holds:
+            return
+        gone = {key: before[key] for key in before.keys() - after.keys()}
+        left = {key: one for key, one in gone.items() if isinstance(one, WorkloadEndpoint) and here(one)}
+        suspicious = len(left) >= FEWEST_WORKLOADS and 2 * len(left) > len(before)
+        if self._held(WORKLOADS, left.keys(), now, verdict, suspicious=suspicious):
+            table = {**left, **verdict.view.table(Kind.WORKLOAD_ENDPOINT)}
+            verdict.view = verdict.view.with_table(Kind.WORKLOAD_ENDPOINT, table)
 
     def _held(self, what: str, missing: Keys, now: float, verdict: Verdict, *, suspicious: bool) -> bool:
         hold = self._holds.get(what)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calico_route.guard import AFTERMATH, EVERYTHING, NODES, POOLS, Guard
+from calico_route.guard import AFTERMATH, EVERYTHING, NODES, POOLS, WORKLOADS, Guard, Verdict
 from calico_route.model import Resource
 from calico_route.view import View
 from tests.calico_route.resources import endpoint, node, pool, view
@@ -138,6 +138,36 @@ def test_who_puts_keys_back_by_hand_kind_by_kind_has_the_whole_time() -> None:
     seen = view(*NODES_OF_FIVE, *POOLS_OF_TWO, *workloads[:10])
     guard.check(seen, 200)
     assert guard.next_deadline() == 200 + AFTERMATH
+
+
+def test_workloads_whose_interfaces_are_here_still() -> None:
+    workloads = [endpoint(f"w{number}", "n1", f"10.0.0.{number}/32") for number in range(1, 6)]
+    rest = (*NODES_OF_FIVE, *POOLS_OF_TWO)
+    full = view(*rest, *workloads)
+    here = {one.name for one in workloads}
+    guard = guarded(full)
+
+    def check(seen: View, now: float) -> Verdict:
+        return guard.check(seen, now, lambda one: one.name in here)
+
+    assert check(view(*rest, *workloads[1:]), 100).view.tables == view(*rest, *workloads[1:]).tables, "one ended"
+    check(full, 101)
+    verdict = check(view(*rest), 110)
+    assert [hold.what for hold in verdict.begun] == [WORKLOADS]
+    assert verdict.view.tables == full.tables
+    here.discard("w1")
+    assert check(view(*rest), 120).view.tables == view(*rest, *workloads[1:]).tables, "it took its interface along"
+    verdict = check(view(*rest, *workloads[1:]), 130)
+    assert [hold.what for hold in verdict.undone] == [WORKLOADS]
+    assert check(view(*rest), 140).view.tables == view(*rest, *workloads[1:]).tables
+    assert check(view(*rest), 440).view.tables == view(*rest).tables, "nobody has put them back"
+
+
+def test_workloads_that_end_together_are_gone_at_once() -> None:
+    workloads = [endpoint(f"w{number}", "n1", f"10.0.0.{number}/32") for number in range(1, 6)]
+    guard = guarded(view(*NODES_OF_FIVE, *POOLS_OF_TWO, *workloads))
+    seen = view(*NODES_OF_FIVE, *POOLS_OF_TWO)
+    assert guard.check(seen, 100, lambda _: False).view == seen
 
 
 def test_coming_back_never_prolongs_a_hold() -> None:
