@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from calico_route.guard import WORKLOADS
 from demo.agent import Agent
 from demo.lab import Host, Lab, wait_for
 from tests.e2e.mesh import RESOURCES, Mesh, bird_routes, wait_routes
@@ -14,9 +15,11 @@ from tests.e2e.mesh import RESOURCES, Mesh, bird_routes, wait_routes
 pytestmark = [pytest.mark.netns, pytest.mark.daemon]
 
 HOLD = "45"  # seconds: a busy machine puts the keys back in less
+EACH = (1, 2, 3)  # the workloads of a host
 LOST = {
     "all pools": f"{RESOURCES}/ippools/",
     "most nodes": f"{RESOURCES}/nodes/host",  # of four, one has another name
+    WORKLOADS: f"{RESOURCES}/workloadendpoints/",
     "everything": "/calico/",
 }
 
@@ -31,7 +34,8 @@ def held_back(agent: Agent) -> list[str]:
 
 
 def expected(mesh: Mesh, own: Host) -> set[str]:
-    return {f"192.168.0.{n} via {host.address}" for n, host in enumerate(mesh.hosts, 1) if host is not own}
+    others = [(n, host) for n, host in enumerate(mesh.hosts, 1) if host is not own]
+    return {f"192.168.{n}.{last} via {host.address}" for n, host in others for last in EACH}
 
 
 @pytest.mark.parametrize("what", LOST)
@@ -40,7 +44,8 @@ def test_too_much_is_gone_at_once(lab: Lab, what: str) -> None:
     mesh.hosts[3].name = "other"
     mesh.start()
     for number, host in enumerate(mesh.hosts, 1):
-        mesh.workload(host, f"w{number}", f"192.168.0.{number}")
+        for last in EACH:
+            mesh.workload(host, f"w{number}{last}", f"192.168.{number}.{last}")
     for host in mesh.hosts:
         wait_routes(host, expected(mesh, host), timeout=60)
     mesh.watch_kernels()
