@@ -114,3 +114,20 @@ def test_settings_change_twice_at_once() -> None:
     assert told(b, c) == set(c.table()) == set(MANY)
     assert {c.path(one).communities for one in MANY} == {c.path(MANY[0]).communities} != {()}
     assert out(b, c).sent is None
+
+
+def test_what_is_announced_and_withdrawn_is_counted_on_both_sides() -> None:
+    """Again and again, over all sessions; what the import policy refuses by itself."""
+    a, b, c = chain(export_policy=odd)
+    of_a, to_c = b.peer(a).exchanges[IPV4_UNICAST], b.peer(c).exchanges[IPV4_UNICAST]
+    assert (of_a.announced_in, of_a.withdrawn_in, of_a.adj_rib_in.refused) == (len(MANY), 0, 0)
+    assert (to_c.announced_out, to_c.withdrawn_out) == (len(MANY) // 2, 0)
+    assert c.peer(b).exchanges[IPV4_UNICAST].announced_in == len(MANY) // 2
+    a.withdraw(*MANY[:100])
+    a.net.run(1)
+    assert (of_a.withdrawn_in, to_c.withdrawn_out) == (100, 50)
+    b.router.change_peer(b.peer(a), b.peer(a).config, import_policy=reject_all, now=b.net.now)
+    a.peer(b).reset("", a.net.now)
+    a.net.run(5)
+    left = len(MANY) - 100
+    assert (of_a.announced_in, of_a.adj_rib_in.refused) == (len(MANY) + left, left)
