@@ -23,12 +23,13 @@ EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
 class Advertised:
     """`whole` are own blocks that are announced in place of what is inside, `held` all own blocks, those on their way
     out too: what is sent there and has no workload must not leave this node again. `services` are announced,
-    `reflected` are networks of services whose routes a reflector passes on."""
+    `reflected` are networks of services whose routes a reflector passes on, `served` all networks of services."""
 
     whole: tuple[Prefix, ...] = ()
     held: tuple[Prefix, ...] = ()
     services: tuple[Prefix, ...] = ()
     reflected: tuple[Prefix, ...] = ()
+    served: tuple[Prefix, ...] = ()
     communities: tuple[tuple[Prefix, tuple[str, ...]], ...] = ()
 
 
@@ -44,9 +45,13 @@ def advertised(
         reflected = configuration.service_load_balancer_ips
         if known.external_services:
             reflected += configuration.service_external_ips
-    return Advertised(
-        whole, held, tuple(_services(configuration, own)), reflected, tuple(_communities(view, own, problems))
+    served = (
+        *configuration.service_cluster_ips,
+        *configuration.service_external_ips,
+        *configuration.service_load_balancer_ips,
     )
+    announced, communities = tuple(_services(configuration, own)), tuple(_communities(view, own, problems))
+    return Advertised(whole, held, announced, reflected, served, communities)
 
 
 def _blocks(view: View, own: Node, *, pod_cidrs: bool) -> tuple[tuple[Prefix, ...], tuple[Prefix, ...]]:

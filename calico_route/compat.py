@@ -24,13 +24,15 @@ class Compat:
     """`priorities`: the normal priority by AFI, empty where LOCAL_PREF and metric have nothing to do with each other.
 
     `tunnels` and `plain`: whether routes into IPIP pools, and into pools without encapsulation, are ours to install.
-    `external_services`: whether a reflector tells of external addresses of services.
+    `external_services`: whether a reflector tells of external addresses of services. `node_bind_mode`: whether a
+    node's own BGPConfiguration decides about bindMode.
     """
 
     priorities: tuple[tuple[int, int], ...] = ()
     tunnels: bool = True
     plain: bool = True
     external_services: bool = False
+    node_bind_mode: bool = True
 
     def local_pref(self, afi: int) -> int | None:
         """Of our own routes; None: as BGP has it."""
@@ -66,6 +68,7 @@ def compat(view: View, choice: str) -> Compat:
         tunnels=wanted in ("Enabled", "EnabledIPIPOnly"),
         plain=wanted in ("Enabled", "EnabledNoEncapOnly"),
         external_services=version >= (3, 33),
+        node_bind_mode=False,
     )
 
 

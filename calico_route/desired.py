@@ -16,7 +16,7 @@ from pybgp import Prefix
 from .advertised import Advertised, advertised
 from .compat import Compat, compat
 from .identity import Identity, router_id
-from .model import Kind, Node, WorkloadEndpoint
+from .model import BgpConfiguration, Kind, Node, WorkloadEndpoint
 from .programming import KernelRules, Static, kernel_rules
 from .sessions import Local, MeshPeer, Options
 from .telling import ExportRules, export_rules
@@ -108,7 +108,7 @@ class Wishes:
         others = changed - {Kind.WORKLOAD_ENDPOINT} or self._from != (identity, options)
         if others:
             problems: list[str] = []
-            self._local = local = _local(view, identity, problems)
+            self._local = local = _local(view, identity, options, problems)
             self._topology = None if local is None else self._look_around(view, local, options, problems)
             self._said = (*problems, *(self._topology.problems if self._topology else ()))
             self._allowed.clear()
@@ -130,7 +130,7 @@ class Wishes:
             services=(*beside.services, *beside.reflected),
         )
         found = topology(view, local, options, self.rules)
-        kernel = kernel_rules(view.pools, beside.services, known, local.ipv4)
+        kernel = kernel_rules(view.pools, beside.served, known, local.ipv4)
         self._kernel = self._kernel if kernel == self._kernel else kernel
         self._statics = _statics(beside, found.peers.values())
         return found
@@ -168,7 +168,7 @@ class Wishes:
         return frozenset(announced), withheld
 
 
-def _local(view: View, identity: Identity, problems: list[str]) -> Local | None:
+def _local(view: View, identity: Identity, options: Options, problems: list[str]) -> Local | None:
     own = view.node(identity.name)
     ipv4 = identity.effective(4, own)
     ipv6 = identity.effective(6, own)
@@ -180,7 +180,11 @@ def _local(view: View, identity: Identity, problems: list[str]) -> Local | None:
         return None
     asn = identity.asn or (own.asn if own is not None else None) or view.asn
     listen = [any_ for address, any_ in ((ipv4, "0.0.0.0"), (ipv6, "::")) if address is not None]
-    if view.configuration.bind_mode == "NodeIP":
+    of_node = view.get(Kind.BGP_CONFIGURATION, f"node.{identity.name}")
+    bind_mode = view.configuration.bind_mode
+    if isinstance(of_node, BgpConfiguration) and compat(view, options.compat).node_bind_mode:
+        bind_mode = of_node.bind_mode or bind_mode
+    if bind_mode == "NodeIP":
         listen = [address.address for address in (ipv4, ipv6) if address is not None]
     return Local(
         name=identity.name,

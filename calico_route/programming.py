@@ -60,6 +60,10 @@ class KernelRules:
         """Whether all routes go in just as they are."""
         return not self.ways and not self.metrics
 
+    def installs(self, prefix: Prefix) -> bool:
+        """Whether routes to this network are ours to install at all."""
+        return next((way for network, way in self.ways if prefix in network), Way.PLAIN) is not Way.NOT
+
     def parts(
         self, family: Family, nlri: Sequence[bytes], path: PathView
     ) -> Iterator[tuple[Sequence[bytes], RouteOptions | None]]:
@@ -88,7 +92,7 @@ class KernelRules:
 def kernel_rules(
     pools: Sequence[IpPool], services: Sequence[Prefix], known: Compat, ipv4: HostAddress | None
 ) -> KernelRules:
-    """`services` are the networks that this node announces for services: nothing of them goes in."""
+    """`services` are the networks of services, announced by this node or not: nothing of them goes in."""
     ways = [(network, Way.NOT) for network in sorted(set(services))]
     ways += [(pool.cidr, _way(pool, known, ipv4)) for pool in sorted(pools, key=lambda one: str(one.cidr))]
     while ways and ways[-1][1] is Way.PLAIN:  # one that no other comes after decides nothing

@@ -119,6 +119,7 @@ def _datastore(agent: Agent) -> dict[str, Any]:
         "source": status.source,
         "driver": status.driver,
         "revision": status.revision,
+        "in_force": 0 if believed is None or believed.view is None else believed.view.revision,
         "from_disk": believed is not None and believed.from_disk,
     }
 

@@ -11,7 +11,12 @@ from demo.lab import Host, Process
 
 
 class Agent:
-    """`python -m calico_route` in the namespace of a host; state and socket lie in the lab's own folder."""
+    """`python -m calico_route` in the namespace of a host; state and socket lie in the lab's own folder.
+
+    `addresses`: whether the host's own are given by flags, before which what the Node says counts for nothing.
+    """
+
+    addresses = True
 
     def __init__(self, host: Host, etcd_url: str, *flags: str) -> None:
         self.host, self.flags = host, flags
@@ -23,8 +28,10 @@ class Agent:
 
     def command(self) -> list[str]:
         words = [sys.executable, "-m", "calico_route", *self.source]
-        words += ["--node-name", self.host.name, "--ip", self.host.address]
-        if self.host.address_v6:
+        words += ["--node-name", self.host.name]
+        if self.addresses:
+            words += ["--ip", self.host.address]
+        if self.addresses and self.host.address_v6:
             words += ["--ip6", self.host.address_v6]
         return [*words, "--socket", self.socket, "--state-dir", self.state, *self.flags]
 
