@@ -24,6 +24,7 @@ class Agent:
         folder = host.lab.directory
         self.socket = str(folder / f"{host.name}.sock")
         self.state = str(folder / f"{host.name}-state")
+        self.env: dict[str, str] = {}
         self.process: Process | None = None
 
     def command(self) -> list[str]:
@@ -36,7 +37,7 @@ class Agent:
         return [*words, "--socket", self.socket, "--state-dir", self.state, *self.flags]
 
     def start(self) -> Process:
-        self.process = self.host.start(f"calico_route-{self.host.name}", *self.command())
+        self.process = self.host.start(f"calico_route-{self.host.name}", *self.command(), env=self.env)
         return self.process
 
     def kill(self, number: int = signal.SIGKILL) -> int:

@@ -54,8 +54,8 @@ class Scenario:
     """`state` is added to the base; what is not said here is as the base shows it.
 
     `before` is shown first, until the node looks like `first` (None: until it acts upon it). `ours` is what the stock
-    node has been told of us. `said` is part of what `status` says, `more` what is to be seen beside. `in_force` False:
-    the node reads the state and must not act upon it.
+    node has been told of us. `said` is part of what `status` says, or several such, `more` what is to be seen beside.
+    `in_force` False: the node reads the state and must not act upon it.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Scenario:
     stock: Iterable[str] | None = None
     tor: Iterable[str] = ()
     kernel: Iterable[str] | None = None
-    said: str = ""
+    said: str | Sequence[str] = ""
     more: Sequence[Look] = ()
     before: State | None = None
     first: Seen | None = None
@@ -186,6 +186,6 @@ def play(stage: Stage, one: Scenario) -> None:
             stage.settle(one.first)
     stage.expect(one.ours)
     stage.show(one.state, in_force=one.in_force)
-    stage.settle(one.seen, one.said)
+    stage.settle(one.seen, [one.said] if isinstance(one.said, str) else one.said)
     for number, look in enumerate(one.more, 1):
         wait_for(f"what is to be seen beside, {number} of {len(one.more)}", lambda look=look: look(stage), 10)  # type: ignore[misc]

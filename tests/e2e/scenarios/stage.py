@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,16 +82,16 @@ class Stage:
         self._put(BASE)
         self.start_agent()
 
-    def start_agent(self, *flags: str) -> None:
+    def start_agent(self, *flags: str, env: Mapping[str, str] | None = None) -> None:
         """With these beside those of the stage."""
-        self.agent.flags = (*self.flags, *flags)
+        self.agent.flags, self.agent.env = (*self.flags, *flags), dict(env or {})
         self.agent.start()
         wait_for("the agent answers", lambda: self.status().get("datastore", {}).get("in_force"), 30)
 
-    def restart_agent(self, *flags: str) -> None:
+    def restart_agent(self, *flags: str, env: Mapping[str, str] | None = None) -> None:
         """As `systemctl restart` does it, with these flags beside those of the stage."""
         self.agent.kill(signal.SIGTERM)
-        self.start_agent(*flags)
+        self.start_agent(*flags, env=env)
 
     def show(self, state: State, *, in_force: bool = True) -> None:
         """The base with this state, until the agent acts upon it; if it must not, until it has read it."""
@@ -139,21 +139,23 @@ class Stage:
         """Those of protocol bird."""
         return whole([*self.host.routes("proto", "bird"), *self.host.routes("proto", "bird", family=6)])
 
-    def settle(self, wanted: Seen, said: str = "") -> None:
+    def settle(self, wanted: Seen, said: Sequence[str] = ()) -> None:
         """Until the node looks so, twice. Raises LabError with what is different."""
         last: list[Seen] = []
 
+        def unsaid() -> list[str]:
+            text = "\n".join(last[0].said)
+            return [part for part in said if part not in text]
+
         def reached() -> bool:
             last[:] = [self.seen()]
-            return last[0] == wanted and said in "\n".join(last[0].said)
+            return last[0] == wanted and not unsaid()
 
         try:
             wait_for("the state", reached, SETTLE)
             wait_for("the state, still", reached, SETTLE)
         except LabError:
-            wrong = last[0].differences(wanted)
-            if said not in "\n".join(last[0].said):
-                wrong.append(f"not said: {said!r}")
+            wrong = [*last[0].differences(wanted), *(f"not said: {part!r}" for part in unsaid())]
             raise LabError("\n".join([*wrong, *last[0].said])) from None
 
     def expect(self, ours: Ours) -> None:

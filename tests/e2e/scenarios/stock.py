@@ -71,7 +71,8 @@ class Ours(NamedTuple):
 
 
 class Router(NamedTuple):
-    """One of the routers, by the last part of its address; `ours` is the AS that it expects of the node."""
+    """One of the routers, by the last part of its address; `ours` is the AS that it expects of the node, `far` an IPv4
+    address to which no link of the node leads."""
 
     last: int
     asn: int = 65001
@@ -79,10 +80,11 @@ class Router(NamedTuple):
     port: int = 179
     options: str = ""
     changes: str = ""
+    far: str = ""
 
     @property
     def address(self) -> str:
-        return f"192.168.78.{self.last}"
+        return self.far or f"192.168.78.{self.last}"
 
     @property
     def address6(self) -> str:
@@ -103,6 +105,7 @@ ROUTERS = (
     Router(247, changes="bgp_path.prepend(64512);"),
     Router(246, ours=64999),
     Router(245, asn=64512, changes="bgp_local_pref = 2147483135;"),  # the priority 512
+    Router(244, options="multihop;", far="10.99.0.1"),
 )
 
 
@@ -124,7 +127,8 @@ def start_routers(host: Host) -> dict[str, tuple[Router, Bird]]:
     found: dict[str, tuple[Router, Bird]] = {}
     for router in ROUTERS:
         if router.address != host.address:
-            host.run("ip", "address", "add", f"{router.address}/24", "dev", host.interface)
+            where = [f"{router.far}/32", "dev", "lo"] if router.far else [f"{router.address}/24", "dev", host.interface]
+            host.run("ip", "address", "add", *where)
             host.run("ip", "address", "add", f"{router.address6}/64", "dev", host.interface, "nodad")
         bird = Bird(host, ROUTER.format(router=router), f"router{router.last}")
         bird.start()

@@ -20,6 +20,7 @@ from tests.e2e.scenarios.objects import (
     SIX_BLOCK,
     SIX_BORROWED,
     bgp_configuration,
+    node,
     pool,
     version,
 )
@@ -152,6 +153,22 @@ BY_FLAGS = [
         ],
     ),
 ]
+
+
+def test_blocks_that_the_node_names(small: Stage) -> None:
+    """Host-local address management (USE_POD_CIDR): Calico's own affinities count for nothing."""
+    (key, value), *_ = node("host1").items()
+    named = {key: json.dumps(json.loads(value) | {"status": {"podCIDRs": ["192.168.99.0/24"]}})}
+    small.restart_agent("--announce", "blocks", "--workloads-from", "kernel", env={"USE_POD_CIDR": "true"})
+    play(
+        small,
+        scenario(
+            "",
+            named,
+            stock={"192.168.99.0/24", IN_BLOCK, SIX_BORROWED},
+            kernel=LEARNED | {"blackhole 192.168.99.0/24"},
+        ),
+    )
 
 
 @pytest.mark.parametrize(("flags", "some"), [pytest.param(flags, some, id=flags) for flags, some in BY_FLAGS])

@@ -92,8 +92,34 @@ MESH = [
         ours=Ours(asn=64600),
         more=[at_stock(OWN_BLOCK, "BGP.as_path: 64600")],
     ),
-    scenario("fields of later versions", bgp_configuration(fieldOfTomorrow={"a": [1]}, logSeverityScreen="Debug")),
+    scenario(
+        "fields of later versions",
+        bgp_configuration(
+            fieldOfTomorrow={"a": [1]}, logSeverityScreen="Debug", localWorkloadPeeringIPV4="169.254.1.9"
+        ),
+    ),
     scenario("interfaces that BIRD would leave out", bgp_configuration(ignoredInterfaces=["eth9", "docker*"])),
+]
+
+BAD = {
+    "nodeToNodeMeshEnabled": "no",
+    "listenPort": 70000,
+    "bindMode": "Odd",
+    "nodeMeshMaxRestartTime": "soon",
+    "programClusterRoutes": "Sometimes",
+    "ipv4NormalRoutePriority": -1,
+    "serviceClusterIPs": [{"cidr": "10.96.0.0/40"}],
+    "serviceLoadBalancerAggregation": "Perhaps",
+    "nodeMeshPassword": "swordfish",
+    "ignoredInterfaces": "eth9",
+}
+BAD_VALUES = [
+    scenario(
+        "each value that cannot be is named",
+        bgp_configuration(**BAD),
+        said=[f"BGPConfiguration(default): spec.{name}" for name in BAD],
+    ),
+    scenario("none of them is any more", {}),
 ]
 
 LISTENING = [
@@ -253,6 +279,6 @@ KERNEL_RULES = [
 ]
 
 
-@parametrized(MESH, LISTENING, COMMUNITIES, SERVICES, KERNEL_RULES)
+@parametrized(MESH, BAD_VALUES, LISTENING, COMMUNITIES, SERVICES, KERNEL_RULES)
 def test_bgp_configuration(stage: Stage, one: Scenario) -> None:
     play(stage, one)

@@ -100,6 +100,7 @@ CHANGES = [
         first=AS_BASE,
     ),
     scenario("another address", node("host1", ipv4Address="192.168.78.31/24"), ours=Ours(ipv4="192.168.78.31")),
+    scenario("and back", {}),
     scenario(
         "a label that a BGPPeer asks for",
         {**MESH_OFF, **node("host2", {"hub": "yes"}), **bgp_peer(peerSelector="hub == 'yes'")},

@@ -102,6 +102,7 @@ REMOTE_SIDE = [
     ),
 ]
 
+FAR = "10.99.0.1"
 SESSIONS = [
     router("port", bgp_peer(peerIP="192.168.78.253:1790", asNumber=65001), "192.168.78.253"),
     router("AS as asdot", peer(248, asNumber="1.10"), "192.168.78.248"),
@@ -122,8 +123,9 @@ SESSIONS = [
     router("source address: any", peer(sourceAddress="None")),
     router(
         "reachable by a gateway",
-        peer(reachableBy=STOCK4),
-        kernel=KERNEL | via(STOCK4, {"192.168.78.254/32"}) | via(STOCK4, FROM_TOR),
+        bgp_peer(peerIP=FAR, asNumber=65001, reachableBy=TOR),
+        FAR,
+        kernel=KERNEL | via(TOR, {FAR}) | via(TOR, FROM_TOR),
     ),
     scenario("by one of the other IP version", peer(reachableBy=STOCK6), said="reachableBy"),
     router("our own AS in its paths: refused", peer(247), "192.168.78.247", heard=(), onward=()),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.e2e.scenarios.objects import (
@@ -137,6 +139,25 @@ BLOCKS = [
         kernel=KERNEL | {"blackhole fd80::98:0/122"},
     ),
     scenario("one address as a block", affinity(BORROWED)),
+    scenario(
+        "what is allocated in it, and other keys of the address management",
+        {
+            "/calico/ipam/v2/assignment/ipv4/block/192.168.221.64-26": json.dumps(
+                {"cidr": OWN_BLOCK, "affinity": "host:host1", "allocations": [None, 0], "unallocated": [0]}
+            ),
+            "/calico/ipam/v2/handle/k8s-pod-network.6f1c2a": '{"block":{"192.168.221.64-26":1},"deleted":false}',
+            "/calico/ipam/v2/config": '{"strict_affinity":false,"auto_allocate_blocks":true}',
+            "/calico/ipam/v2/host/host1": "",
+        },
+    ),
+    scenario(
+        "keys of nobody",
+        {
+            "/calico/ipam/v2/host/host1/ipv4/block/nonsense": "{}",
+            "/calico/resources/v3/projectcalico.org/felixconfigurations/default": "{",
+            "/calico/resources/v3/projectcalico.org/bgppeers/a/b": "{}",
+        },
+    ),
     scenario(
         "a state that there is not: the last good one stays",
         affinity(OWN_BLOCK, '{"state":"lost"}'),
