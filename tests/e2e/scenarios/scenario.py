@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -32,6 +33,7 @@ from tests.e2e.scenarios.stock import (
     Ours,
 )
 
+OURS = Ours()
 Look = Callable[[Stage], bool]
 
 MESH = {STOCK4: UP, STOCK6: UP}
@@ -68,7 +70,7 @@ class Scenario:
     more: Sequence[Look] = ()
     before: State | None = None
     first: Seen | None = None
-    ours: Ours = Ours()  # noqa: RUF009 - a value
+    ours: Ours = OURS
     in_force: bool = True
 
     @property
@@ -180,7 +182,7 @@ def parametrized(*groups: Sequence[Scenario]) -> pytest.MarkDecorator:
 def play(stage: Stage, one: Scenario) -> None:
     """Show it, and wait until all is to be seen. Raises LabError with what is different."""
     if one.before is not None:
-        stage.expect(Ours())
+        stage.expect(OURS)
         stage.show(one.before)
         if one.first is not None:
             stage.settle(one.first)
@@ -188,4 +190,4 @@ def play(stage: Stage, one: Scenario) -> None:
     stage.show(one.state, in_force=one.in_force)
     stage.settle(one.seen, [one.said] if isinstance(one.said, str) else one.said)
     for number, look in enumerate(one.more, 1):
-        wait_for(f"what is to be seen beside, {number} of {len(one.more)}", lambda look=look: look(stage), 10)  # type: ignore[misc]
+        wait_for(f"what is to be seen beside, {number} of {len(one.more)}", partial(look, stage), 10)
