@@ -211,6 +211,8 @@ def _held_back(agent: Agent) -> list[dict[str, Any]]:
 
 def _problems(agent: Agent) -> list[str]:
     found = []
+    if agent.believed is not None and agent.believed.not_ready:
+        found.append(f"the datastore is not ready: {agent.believed.not_ready}. Nothing changes until it is")
     if agent.ourselves.problem:
         found.append(agent.ourselves.problem)
     if agent.ourselves.foreign:

@@ -133,22 +133,15 @@ CHANGES = [
     ),
 ]
 
+NOT_READY = {"/calico/v1/Ready": "false"}
+NOR_READY = resource("clusterinformations", "default", datastoreReady=False)
 READY = [
-    scenario(
-        "the datastore is not ready",
-        {"/calico/v1/Ready": "false", **MESH_OFF},
-        before={},
-        first=AS_BASE,
-        in_force=False,
-    ),
-    scenario("it is again", {"/calico/v1/Ready": "true", **MESH_OFF}, **ALONE),
-    scenario(
-        "nor, by the newer flag",
-        {**resource("clusterinformations", "default", datastoreReady=False), **MESH_OFF},
-        before={},
-        first=AS_BASE,
-        in_force=False,
-    ),
+    scenario("not ready", NOT_READY, before={}, first=AS_BASE, in_force=False, said="Ready says false"),
+    scenario("what changes then is not acted upon", {**NOT_READY, **MESH_OFF}, in_force=False),
+    scenario("until it is ready again", {"/calico/v1/Ready": "true", **MESH_OFF}, **ALONE),
+    scenario("by the newer flag", NOR_READY, before={}, first=AS_BASE, in_force=False, said="datastoreReady: false"),
+    scenario("what changes then neither", {**NOR_READY, **MESH_OFF}, in_force=False),
+    scenario("until the flag has gone", MESH_OFF, **ALONE),
 ]
 
 VERSIONS = [
