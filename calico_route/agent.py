@@ -343,7 +343,9 @@ class Agent:
         self.handover.again()
         if wanted.local is not None:
             log.warning("address, AS number or port of this node changed: all sessions start again")
-            await self.mesh.stop(restart=True)
+            # A node that is still there may hear of us through others; with no session at all nobody does.
+            staying = wanted.peers.keys() | wanted.nodes.keys() if wanted.peers else frozenset()
+            await self.mesh.stop(restart=True, kept=staying.__contains__)
             self.kernel.begin_grace()
             self.grace.again()
             self._restarting = True

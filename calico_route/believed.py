@@ -42,6 +42,8 @@ class Believed:
         self._checked = False
         self._answered = False
         self.from_disk = False
+        self.not_ready = ""
+        """Why the datastore asks that nobody acts upon it, "" while it does not."""
         self.view: View | None = None
         """What is in force."""
 
@@ -64,11 +66,12 @@ class Believed:
     def decide(self, seen: View | None, away: str, now: float) -> View | None:
         """What to act upon. `seen`: what the datastore has said, None: nothing yet; `away`: why it does not
         answer, "" if it may yet."""
+        self.not_ready = "" if seen is None else seen.not_ready
         if seen is None:
             if self.view is None and now >= self._started + FIRST_ANSWER:
                 self._fall_back(f"the datastore is away ({away or 'no answer yet'})")
-        elif seen.not_ready:
-            self._say(logging.WARNING, f"the datastore is not ready: {seen.not_ready}. Nothing changes until it is")
+        elif self.not_ready:
+            self._say(logging.WARNING, f"the datastore is not ready: {self.not_ready}. Nothing changes until it is")
             if self.view is None:
                 self._fall_back("the datastore is not ready")
             self._checked = False

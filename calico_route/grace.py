@@ -30,6 +30,7 @@ class Grace:
     def __init__(self, patience: float = 30.0) -> None:
         self.patience = patience
         self._began: float | None = None
+        self._again = False
         self.over = False
 
     @property
@@ -46,8 +47,9 @@ class Grace:
         return None if self.over or self._began is None else max(0.0, self._began + self.patience - now)
 
     def again(self) -> None:
-        """All that is in the kernel is stale once more: wait for the next `begin()`."""
-        self._began, self.over = None, False
+        """All that is in the kernel is stale once more: wait for the next `begin()`. If there are no peers then, what
+        they have told is not waited for: who has just ended all sessions knows that there are none."""
+        self._began, self.over, self._again = None, False, True
 
     def next_deadline(self, peers: Iterable[PeerProgress], now: float) -> float | None:
         """When to ask `ready` again though nothing has happened; None: only when something happens."""
@@ -66,6 +68,8 @@ class Grace:
         peers = list(peers)
         if peers and all(peer.established and peer.complete for peer in peers):
             return "every node has sent all its routes"
+        if not peers and self._again:
+            return "there are no sessions any more"
         if now < self._began + self.patience:
             return ""
         # A node without graceful restart never says that it is complete: it has this long.

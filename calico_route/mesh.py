@@ -24,6 +24,7 @@ from pybgp import (
     Route,
     Speaker,
     accept_all,
+    pack_address,
 )
 
 from .desired import Desired
@@ -58,6 +59,7 @@ class Mesh:
         self._turns = 0  # of the reader of routes
         self._news: Batches | None = None  # what it reads
         self._reader: asyncio.Task[None] | None = None
+        self._former: list[asyncio.Task[None]] = []  # earlier readers, until the present one has read everything
         self._rules = KernelRules()
         self._statics: Mapping[Prefix, Static] = {}
         self.speaker: Speaker | None = None
@@ -127,16 +129,22 @@ class Mesh:
         )
         return True
 
-    async def stop(self, *, restart: bool) -> None:
-        """End the sessions: for a restart without a Cease, so that the peers keep our routes."""
+    async def stop(self, *, restart: bool, kept: Callable[[str], bool] = lambda _: True) -> None:
+        """End the sessions: for a restart without a Cease, so that the peers keep our routes, at those addresses that
+        are `kept`; the others will not hear of us again."""
         self._count_gone(self.snapshots().values())
         speaker, self.speaker, self.local = self.speaker, None, None
+        if speaker is not None and restart:
+            for address in [one for one in self._peers if not kept(one)]:
+                log.info("%s at %s: no part of what comes, session ended", self._peers[address].name, address)
+                speaker.remove_peer(address)
         self._peers.clear()
-        tasks = [*self._tasks, *([] if self._reader is None else [self._reader])]
+        tasks = [*self._tasks, *self._former, *([] if self._reader is None else [self._reader])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._tasks.clear()
+        self._former.clear()
         self._news = self._reader = None
         self._rules, self._statics = KernelRules(), {}  # whoever starts again says what of it is still wanted
         if speaker is not None:
@@ -199,6 +207,11 @@ class Mesh:
 
     def _interface_of(self, route: Route) -> str | None:
         next_hop = b"" if route.peer.local else route.next_hop
+        if next_hop and self.local is not None:
+            size = 4 if len(next_hop) == 4 else 16
+            own = (self.local.ipv4, self.local.ipv6)
+            if next_hop[:size] in [pack_address(one.address) for one in own if one is not None]:
+                next_hop = route.peer.address  # the neighbour is about to be told our own in place of the learned one
         return self._fib.interface_of(route.family.afi, route.nlri, next_hop)
 
     def _fail(self, address: str, reason: str, consequence: str) -> None:
@@ -257,14 +270,19 @@ class Mesh:
             self._turns += 1
             for batch in batches:
                 try:
-                    self._install(batch)
+                    self._install(batch, counted=news is self._news)
                 except Exception:
                     log.exception("%s", batch)
+            if self._former and news is self._news and news.all_read:
+                for task in self._former:
+                    task.cancel()
+                self._former.clear()
 
-    def _install(self, batch: ChangeBatch) -> None:
+    def _install(self, batch: ChangeBatch, *, counted: bool) -> None:
         afi = batch.family.afi
         old, new = _next_hops(batch.old), _next_hops(batch.new)
-        self.learned[afi] += len(batch) * ((new is not None) - (old is not None))
+        if counted:
+            self.learned[afi] += len(batch) * ((new is not None) - (old is not None))
         nlri: Sequence[bytes] = batch.nlri
         if self._statics:
             fixed = {prefix.nlri for prefix in self._statics if prefix.family == batch.family}
@@ -277,13 +295,11 @@ class Mesh:
                 self._fib.update(afi, part, new if options else None, options or RouteOptions())
 
     def _program(self, rules: KernelRules, statics: Mapping[Prefix, Static]) -> None:
-        """Install what is learned by other rules, and our own routes beside it."""
+        """Install what is learned by other rules, and our own routes beside it: blocks of pools that are another's to
+        install are left to him as well."""
         gone = self._statics.keys() - statics.keys()
         new = {prefix: static for prefix, static in statics.items() if self._statics.get(prefix) != static}
         again = bool(gone) or rules != self._rules
-        if again and self._news is not None:  # what was not read yet belongs to the old rules
-            for batch in self._news.unread():
-                self._install(batch)
         self._rules, self._statics = rules, statics
         for prefix in gone:
             self._fib.update(prefix.family.afi, [prefix.nlri], None)
@@ -293,9 +309,10 @@ class Mesh:
             self._read_from(self.speaker)
 
     def _read_from(self, speaker: Speaker) -> None:
-        """Read all learned routes from the beginning."""
+        """Read all learned routes from the beginning. What goes before the new reader has come to it, it never hears
+        of: so the earlier one reads on until then. Both tell what is true when they tell it."""
         if self._reader is not None:
-            self._reader.cancel()
+            self._former.append(self._reader)
         self.learned = {1: 0, 2: 0}
         self._news = speaker.batches()
         self._reader = asyncio.create_task(self._follow_routes(self._news), name="learned routes")

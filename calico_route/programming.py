@@ -63,10 +63,7 @@ class KernelRules:
 
     def takes(self, prefix: Prefix) -> bool:
         """Whether a route of our own goes in."""
-        for network, way in self.ways:
-            if prefix in network:
-                return way is not Way.NOT
-        return True
+        return next((way for network, way in self.ways if prefix in network), Way.PLAIN) is not Way.NOT
 
     def parts(
         self, family: Family, nlri: Sequence[bytes], path: PathView

@@ -119,6 +119,7 @@ def _datastore(agent: Agent) -> dict[str, Any]:
         "source": status.source,
         "driver": status.driver,
         "revision": status.revision,
+        "in_force": 0 if believed is None or believed.view is None else believed.view.revision,
         "from_disk": believed is not None and believed.from_disk,
     }
 
@@ -211,6 +212,8 @@ def _held_back(agent: Agent) -> list[dict[str, Any]]:
 
 def _problems(agent: Agent) -> list[str]:
     found = []
+    if agent.believed is not None and agent.believed.not_ready:
+        found.append(f"the datastore is not ready: {agent.believed.not_ready}. Nothing changes until it is")
     if agent.ourselves.problem:
         found.append(agent.ourselves.problem)
     if agent.ourselves.foreign:

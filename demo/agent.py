@@ -12,7 +12,12 @@ from demo.lab import Host, Process, wait_for
 
 
 class Agent:
-    """`python -m calico_route` in the namespace of a host; state and socket lie in the lab's own folder."""
+    """`python -m calico_route` in the namespace of a host; state and socket lie in the lab's own folder.
+
+    `addresses`: whether the host's own are given by flags, before which what the Node says counts for nothing.
+    """
+
+    addresses = True
 
     def __init__(self, host: Host, etcd_url: str, *flags: str) -> None:
         self.host, self.flags = host, flags
@@ -20,17 +25,20 @@ class Agent:
         folder = host.lab.directory
         self.socket = str(folder / f"{host.name}.sock")
         self.state = str(folder / f"{host.name}-state")
+        self.env: dict[str, str] = {}
         self.process: Process | None = None
 
     def command(self, module: str = "calico_route") -> list[str]:
         words = [sys.executable, "-m", module, *self.source]
-        words += ["--node-name", self.host.name, "--ip", self.host.address]
-        if self.host.address_v6:
+        words += ["--node-name", self.host.name]
+        if self.addresses:
+            words += ["--ip", self.host.address]
+        if self.addresses and self.host.address_v6:
             words += ["--ip6", self.host.address_v6]
         return [*words, "--socket", self.socket, "--state-dir", self.state, *self.flags]
 
     def start(self, module: str = "calico_route") -> Process:
-        self.process = self.host.start(f"calico_route-{self.host.name}", *self.command(module))
+        self.process = self.host.start(f"calico_route-{self.host.name}", *self.command(module), env=self.env)
         return self.process
 
     def start_cut_short(self, seen: Callable[[], object]) -> None:

@@ -97,6 +97,11 @@ class RouteFeed:
         for destination in nlri:
             pending.setdefault(destination, None)
 
+    @property
+    def all_told(self) -> bool:
+        """Whether the reader has heard the whole snapshot and every change."""
+        return self.primed and not any(self._pending.values())
+
     def take(self, limit: int = PREFIXES) -> list[Delta]:
         """Up to `limit` prefixes: (what the reader knew, what is true now), grouped. [] when all is told."""
         while self.primed:
@@ -178,15 +183,13 @@ class Batches(_Subscription, AsyncIterator[Sequence[ChangeBatch]]):
         self.feed.primed = True
         self.wake()
 
+    @property
+    def all_read(self) -> bool:
+        """Whether the snapshot is complete, and nothing is left to be read now."""
+        return self.feed.all_told
+
     async def __anext__(self) -> Sequence[ChangeBatch]:
         return [ChangeBatch(delta) for delta in await self.deltas()]
-
-    def unread(self) -> list[ChangeBatch]:
-        """All that has not been read yet, at once: for who stops reading here."""
-        found: list[ChangeBatch] = []
-        while deltas := self.feed.take():
-            found += map(ChangeBatch, deltas)
-        return found
 
     async def deltas(self) -> list[Delta]:
         await asyncio.sleep(0)  # a reader that finds always more shall not starve the sessions

@@ -148,6 +148,19 @@ async def test_cancelling_a_wait_loses_nothing() -> None:
     assert batch.new[0].peer is SOURCE
 
 
+async def test_a_reader_knows_when_it_has_read_everything() -> None:
+    table = Table()
+    batches = Batches(RouteFeed(table.selections))
+    assert not batches.all_read, "the snapshot is not complete"
+    table.put(batches.feed, KEYS, PATHS[0])
+    batches.prime()
+    assert not batches.all_read
+    await anext(batches)
+    assert batches.all_read
+    table.put(batches.feed, KEYS[:1], None)
+    assert not batches.all_read
+
+
 async def test_two_tasks_may_not_read_one_subscription() -> None:
     batches = Batches(RouteFeed(Table().selections))
     batches.prime()

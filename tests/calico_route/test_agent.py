@@ -341,8 +341,10 @@ async def test_a_datastore_that_is_not_ready_changes_nothing() -> None:
         await mesh.datastore.delete(ON_B.key)
         await turns()
         assert a.kernel.shown == {"10.0.0.2/32": VIA_B}
+        assert "not ready: its key Ready says false" in report(a.agent)["problems"][0]
         await mesh.datastore.put(ReadyFlag(ready=True))
         await until(lambda: a.kernel.shown == {})
+        assert report(a.agent)["problems"] == []
 
 
 async def test_the_own_node_deleted_while_running(caplog: pytest.LogCaptureFixture) -> None:

@@ -54,6 +54,17 @@ async def test_the_kernels_routes_follow_the_version_of_calico_and_its_pools() -
         assert b.agent.mesh.snapshots()[A].established_count == 1
 
 
+async def test_what_goes_while_the_rules_change_is_not_left_in_the_kernel() -> None:
+    """All routes are read anew for the new rules, and these are gone before the new reader has come to them."""
+    async with cluster("ab", ON_B) as mesh:
+        a, _ = mesh.start("a"), mesh.start("b")
+        await until(lambda: a.kernel.shown == {"10.0.0.2/32": VIA_B})
+        await mesh.datastore.put(pool("p", "10.0.0.0/8", ipipMode="Always"))
+        await mesh.datastore.put(configuration(listenPort=mesh.port, bindMode="NodeIP", nodeToNodeMeshEnabled=False))
+        await until(lambda: not a.agent.mesh.peers and a.kernel.shown == {})
+        assert a.agent.mesh.learned[1] == 0
+
+
 async def test_blocks_end_here_and_are_announced_whole() -> None:
     blackhole = RouteOptions(type=RouteType.BLACKHOLE)
     own = Options(announce_unchecked=True, announce_blocks=True)

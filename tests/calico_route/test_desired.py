@@ -234,6 +234,15 @@ def test_bind_mode() -> None:
     assert local.listen == ("192.0.2.5", "2001:db8::5")
 
 
+def test_bind_mode_of_a_node_counts_up_to_v3_31() -> None:
+    own, of_node = node("me", "192.0.2.5/24"), configuration("node.me", bindMode="NodeIP")
+    cluster = configuration(bindMode="None")
+    for version, listen in (("v3.31", "192.0.2.5"), ("v3.32", "0.0.0.0")):
+        local = ask(own, cluster, of_node, options=Options(compat=version)).local
+        assert local is not None
+        assert local.listen == (listen,)
+
+
 # --- announcements ---
 
 ENDPOINT = endpoint("w", "me", "10.0.0.1/32", "fd80::1/128", interface="cali1")

@@ -27,6 +27,17 @@ def test_nothing_before_the_peers_are_known() -> None:
     assert grace.next_deadline([DONE], 1e9) is None
 
 
+def test_who_has_ended_all_sessions_waits_for_nobody() -> None:
+    """At a first start the datastore may not have said everything yet."""
+    grace = begun()
+    assert grace.ready([], 101.0) == ""
+    grace.again()
+    assert grace.ready([], 102.0) == ""
+    grace.begin(103.0)
+    assert grace.ready([AWAY], 103.0) == ""
+    assert grace.ready([], 103.0)
+
+
 def test_all_nodes_have_sent_everything() -> None:
     assert begun().ready([DONE, DONE], 101.0)
 

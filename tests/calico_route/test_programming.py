@@ -84,6 +84,15 @@ def test_nothing_of_services_goes_in() -> None:
     assert way(rules, "fd01::1/128", next_hop="2001:db8::3") == RouteOptions()
 
 
+def test_whose_own_blocks_are() -> None:
+    rules = kernel_rules([PLAIN, IPIP, VXLAN], [Prefix("172.16.0.0/12")], OLD, US)
+    assert rules.takes(Prefix("192.168.0.0/26"))
+    assert rules.takes(Prefix("10.244.0.0/26"))
+    assert rules.takes(Prefix("203.0.113.0/26"))
+    assert not rules.takes(Prefix("10.246.0.0/26"))
+    assert not rules.takes(Prefix("172.16.0.0/26"))
+
+
 def test_a_pool_inside_of_another_one() -> None:
     """The first in order of their text decides, as with Calico."""
     rules = kernel_rules([pool("all", "10.0.0.0/8", ipipMode="Always"), pool("part", "10.1.0.0/16")], (), OLD, US)

@@ -44,21 +44,29 @@ protocol bgp {name} {{
 class Bird:
     """One `bird` with its own configuration, control socket and process."""
 
-    def __init__(self, host: Host, configuration: str) -> None:
+    def __init__(self, host: Host, configuration: str, name: str = "") -> None:
+        """`name` tells several on one host apart."""
         found = shutil.which("bird", path="/usr/sbin:/sbin:/usr/bin:/usr/local/sbin")
         if found is None:
             pytest.skip("BIRD is missing: apt-get install bird2")
-        self.binary, self.host = found, host
+        self.binary, self.host, self.name = found, host, name or host.name
         folder = host.lab.directory
-        self.socket = str(folder / f"{host.name}-bird.ctl")
-        self.file = folder / f"{host.name}-bird.conf"
+        self.socket = str(folder / f"{self.name}-bird.ctl")
+        self.file = folder / f"{self.name}-bird.conf"
         self.file.write_text(configuration)
         self.process: Process | None = None
 
     def start(self, *flags: str) -> None:
         words = [self.binary, "-f", "-c", str(self.file), "-s", self.socket, *flags]
-        self.process = self.host.start(f"bird-{self.host.name}", *words)
+        self.process = self.host.start(f"bird-{self.name}", *words)
         wait_for("bird answers", lambda: "up and running" in self.ctl("show", "status"))
+
+    def reconfigure(self, configuration: str) -> None:
+        """With another configuration, as `birdc configure` does it."""
+        self.file.write_text(configuration)
+        answer = self.host.run(self.binary + "c", "-s", self.socket, "configure")
+        if "Reconfigured" not in answer and "Reconfiguration in progress" not in answer:
+            raise LabError(f"bird does not take it: {answer}")
 
     def ctl(self, *words: str) -> str:
         if self.process is not None and not self.process.running:
