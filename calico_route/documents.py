@@ -199,6 +199,8 @@ def _read_workload_endpoint(key: ResourceKey, fields: Fields) -> Resource | None
         interface=spec.text("interfaceName") or "",
         orchestrator=spec.text("orchestrator") or "",
         endpoint=spec.text("endpoint") or "",
+        mac=spec.text("mac") or "",
+        profiles=spec.texts("profiles"),
         labels=fields.section("metadata").texts_by_name("labels"),
         raw=fields.values,
     )

@@ -205,6 +205,8 @@ class WorkloadEndpoint:
     interface: str = ""
     orchestrator: str = ""
     endpoint: str = ""
+    mac: str = ""
+    profiles: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
     raw: Raw = field(default_factory=dict, compare=False, repr=False)
 

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import os
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from .aioetcd3_compat import import_aioetcd3
@@ -28,6 +28,7 @@ from .store import (
     StoreError,
     UnavailableError,
     Wanted,
+    Write,
     classify,
     range_end,
     token_is_stale,
@@ -260,11 +261,21 @@ class Aioetcd3Store:
         return await self.replace(key, value, 0)  # a key that does not exist has revision 0
 
     async def replace(self, key: bytes, value: bytes, revision: int) -> bool:
-        unchanged = rpc_pb2.Compare(
-            key=key, target=rpc_pb2.Compare.MOD, result=rpc_pb2.Compare.EQUAL, mod_revision=revision
-        )
-        write = rpc_pb2.RequestOp(request_put=rpc_pb2.PutRequest(key=key, value=value))
-        request = rpc_pb2.TxnRequest(compare=[unchanged], success=[write])
+        return await self.transact([Write(key, value, revision)])
+
+    async def transact(self, writes: Sequence[Write]) -> bool:
+        compared = [
+            rpc_pb2.Compare(key=key, target=rpc_pb2.Compare.MOD, result=rpc_pb2.Compare.EQUAL, mod_revision=revision)
+            for key, _, revision in writes
+            if revision is not None
+        ]
+        changes = [
+            rpc_pb2.RequestOp(request_delete_range=rpc_pb2.DeleteRangeRequest(key=key))
+            if value is None
+            else rpc_pb2.RequestOp(request_put=rpc_pb2.PutRequest(key=key, value=value))
+            for key, value, _ in writes
+        ]
+        request = rpc_pb2.TxnRequest(compare=compared, success=changes)
         reply = await self._call(lambda client: client._kv_stub.Txn, request)
         return bool(reply.succeeded)
 

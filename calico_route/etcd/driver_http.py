@@ -14,7 +14,7 @@ import contextlib
 import json
 import ssl
 from base64 import b64decode, b64encode
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from typing import Any
 
 from .http_connection import Connection, Reply, parse_object
@@ -30,6 +30,7 @@ from .store import (
     StoredValue,
     UnavailableError,
     Wanted,
+    Write,
     classify,
     range_end,
     token_is_stale,
@@ -253,9 +254,21 @@ class HttpStore:
         return await self.replace(key, value, 0)  # a key that does not exist has revision 0
 
     async def replace(self, key: bytes, value: bytes, revision: int) -> bool:
-        unchanged = {"key": _text(key), "target": "MOD", "result": "EQUAL", "mod_revision": str(revision)}
-        write = {"request_put": {"key": _text(key), "value": _text(value)}}
-        reply = await self._call(_TXN, {"compare": [unchanged], "success": [write]})
+        return await self.transact([Write(key, value, revision)])
+
+    async def transact(self, writes: Sequence[Write]) -> bool:
+        compared = [
+            {"key": _text(key), "target": "MOD", "result": "EQUAL", "mod_revision": str(revision)}
+            for key, _, revision in writes
+            if revision is not None
+        ]
+        changes = [
+            {"request_delete_range": {"key": _text(key)}}
+            if value is None
+            else {"request_put": {"key": _text(key), "value": _text(value)}}
+            for key, value, _ in writes
+        ]
+        reply = await self._call(_TXN, {"compare": compared, "success": changes})
         return bool(reply.get("succeeded"))
 
 

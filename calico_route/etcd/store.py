@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -67,6 +67,15 @@ class KeySnapshot:
     newest: KeyEvent | None = None
 
 
+class Write(NamedTuple):
+    """One change of a transaction: `value` None deletes. It holds only if the key was last written at `revision`;
+    0: if there is no such key, None: whatever is there."""
+
+    key: bytes
+    value: bytes | None
+    revision: int | None = None
+
+
 Wanted: TypeAlias = Callable[[bytes, bytes], bool]
 """Whether a value, given with its key, is to be kept."""
 
@@ -118,6 +127,11 @@ class Store(Protocol):
 
     async def replace(self, key: bytes, value: bytes, revision: int) -> bool:
         """Write a key that nobody has written since `revision`: False, and nothing written, if somebody has."""
+        ...
+
+    async def transact(self, writes: Sequence[Write]) -> bool:
+        """Write and delete all of it at one revision, each key once: False, and nothing changed, if one of the keys
+        is not as its Write says. etcd takes 128 changes by default."""
         ...
 
     async def reset(self, endpoint: str) -> None:

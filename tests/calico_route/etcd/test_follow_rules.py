@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 
 from calico_route.datastore import DatastoreStatus, StatusBoard
 from calico_route.etcd.follow import Timing, follow
@@ -20,6 +20,7 @@ from calico_route.etcd.store import (
     StoreError,
     UnavailableError,
     Wanted,
+    Write,
     classify,
     range_end,
 )
@@ -100,6 +101,9 @@ class ScriptedStore:
         raise NotImplementedError
 
     async def replace(self, key: bytes, value: bytes, revision: int) -> bool:
+        raise NotImplementedError
+
+    async def transact(self, writes: Sequence[Write]) -> bool:
         raise NotImplementedError
 
 

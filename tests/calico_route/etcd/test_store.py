@@ -16,6 +16,7 @@ from calico_route.etcd.store import (
     KeyEvent,
     Store,
     UnavailableError,
+    Write,
 )
 from tests.calico_route.etcd.conftest import StoreMaker
 from tests.calico_route.etcd.follower import eventually
@@ -65,6 +66,27 @@ async def test_only_one_of_many_creates_a_key(shared: EtcdServer, make_store: St
     stored = await store.get(below + b"k")
     assert stored is not None
     assert stored.value == b"%d" % made.index(True)
+
+
+async def test_a_transaction_is_done_whole_or_not_at_all(
+    shared: EtcdServer, make_store: StoreMaker, below: bytes
+) -> None:
+    store = make_store(shared.url)
+    one, two, three = (below + name for name in (b"one", b"two", b"three"))
+    assert await store.transact([Write(one, b"1", 0), Write(two, b"2", 0)])
+    first = await store.get(one)
+    assert first is not None
+    assert not await store.transact([Write(one, b"x", first.revision), Write(two, None, 0)])
+    assert await store.get(one) == first
+    assert await store.transact([Write(one, None, first.revision), Write(two, b"3"), Write(three, b"", 0)])
+    assert await store.get(one) is None
+    snapshot = await store.snapshot([below])
+    assert snapshot.values == {two: b"3", three: b""}
+    second, third = await store.get(two), await store.get(three)
+    assert second is not None
+    assert third is not None
+    assert second.revision == third.revision > first.revision
+    assert await store.transact([])
 
 
 async def test_a_name_without_a_slash_is_one_key(shared: EtcdServer, make_store: StoreMaker, below: bytes) -> None:
