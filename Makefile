@@ -3,11 +3,12 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: demo test chaos interop lint coverage fuzz bench budgets rfc rfc-proof clean setup-demo setup-test
+.PHONY: demo demo-article test chaos interop lint coverage fuzz bench budgets rfc rfc-proof clean setup-demo setup-article setup-test
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    two hosts, etcd, BGP and containers on this machine, as the README shows"
+	@echo "make demo-article  the article's cluster: podman, docker, addresses, profiles that are enforced"
 	@echo "make test    all the tests"
 	@echo "make chaos   a mesh and its etcd harmed at random for twenty rounds; ARGS='--seed N --rounds N'"
 	@echo "make interop BIRD, FRR, GoBGP, ExaBGP and OpenBGPD beside pybgp, feature by feature; writes docs/interop.md"
@@ -21,6 +22,9 @@ help:
 
 demo: setup-demo
 	@./run-isolated.sh $(BIN)/python -m demo $(ARGS)
+
+demo-article: setup-article
+	@./run-isolated.sh $(BIN)/python -m demo article $(ARGS)
 
 test: setup-test
 	@./run-isolated.sh $(BIN)/python -m pytest $(ARGS)
@@ -61,6 +65,9 @@ rfc-proof: setup-test
 
 setup-demo:
 	@./setup.sh $(VENV) demo
+
+setup-article:
+	@./setup.sh $(VENV) article
 
 setup-test:
 	@./setup.sh $(VENV) test

@@ -1,16 +1,20 @@
 #!/bin/sh
-# Make .venv and install what a target of the Makefile needs.  usage: setup.sh VENV demo|test
+# Make .venv and install what a target of the Makefile needs.  usage: setup.sh VENV demo|article|test
 # Debian packages are installed where the user is root; otherwise one line says what is missing and how to get it.
 set -eu
 venv=$1
 want=$2
 root=$(id -u)
+containers="podman runc dockerd docker nft busybox nsenter"
+container_packages="podman runc docker.io nftables busybox-static util-linux"
 case $want in
 demo) commands="ip ping ss" packages="iproute2 iputils-ping" extra=demo ;;
-test) commands="ip ping ss bird birdc openssl vtysh gobgpd gobgp exabgp bgpctl podman runc debootstrap systemd-analyze setpriv"
-    packages="iproute2 iputils-ping openssl bird2 frr gobgpd exabgp openbgpd podman runc debootstrap systemd util-linux"
+article) commands="ip ping ss $containers" packages="iproute2 iputils-ping $container_packages" extra=demo ;;
+test) commands="ip ping ss bird birdc openssl vtysh gobgpd gobgp exabgp bgpctl debootstrap systemd-analyze setpriv $containers"
+    packages="iproute2 iputils-ping openssl bird2 frr gobgpd exabgp openbgpd debootstrap systemd util-linux"
+    packages="$packages $container_packages"
     extra=dev ;;
-*) echo "usage: setup.sh VENV demo|test" >&2; exit 2 ;;
+*) echo "usage: setup.sh VENV demo|article|test" >&2; exit 2 ;;
 esac
 PATH=$PATH:/usr/sbin:/sbin
 export PATH

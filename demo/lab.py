@@ -237,7 +237,8 @@ class Lab:
         self.processes.append(process)
         return process
 
-    def _add(self, namespace: Namespace) -> None:
+    def add(self, namespace: Namespace) -> None:
+        """Make it, with its loopback interface up; removed at the end."""
         self.run("ip", "netns", "add", namespace.netns)
         self.namespaces.append(namespace)
         namespace.run("ip", "link", "set", "lo", "up")
@@ -249,12 +250,12 @@ class Lab:
         """A host on the lab's network. `address` with its prefix length, such as 192.168.78.21/24."""
         if self.switch is None:
             self.switch = Namespace(self, "switch", self._netns_name("switch"))
-            self._add(self.switch)
+            self.add(self.switch)
             self.switch.run("ip", "link", "add", "br0", "type", "bridge")
             self.switch.run("ip", "link", "set", "br0", "up")
         host = Host(self, name, self._netns_name(name))
         host.address, host.interface = address.partition("/")[0], interface
-        self._add(host)
+        self.add(host)
         self._ports += 1
         host.port = port = f"p{self._ports}"
         self.switch.run("ip", "link", "add", port, "type", "veth", "peer", "name", interface, "netns", host.netns)
@@ -273,7 +274,7 @@ class Lab:
         container = Container(self, name, self._netns_name(name))
         digest = hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()
         container.address, container.host, container.interface = address, host, f"cali{digest[:11]}"
-        self._add(container)
+        self.add(container)
         cali = container.interface
         host.run("ip", "link", "add", cali, "type", "veth", "peer", "name", "eth1", "netns", container.netns)
         host.run("ip", "link", "set", cali, "address", HOST_MAC, "up")
