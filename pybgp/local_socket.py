@@ -72,6 +72,13 @@ class LocalSocket(ABC):
     async def refuse(self, writer: asyncio.StreamWriter) -> None:
         """Say that there are too many clients already."""
 
+    @staticmethod
+    async def send(writer: asyncio.StreamWriter, data: bytes) -> None:
+        """Write to a client, and wait until it has read enough. TimeoutError where it does not read."""
+        writer.write(data)
+        async with asyncio.timeout(PATIENCE):
+            await writer.drain()
+
     def make_room(self) -> bool:
         """Whether one of the clients goes in favour of a new one, when there are too many."""
         return False
@@ -87,18 +94,14 @@ class LocalSocket(ABC):
                 await self.refuse(writer)
                 return
             await self.talk(reader, writer)
+            writer.close()  # when what was said last has gone out
+            async with asyncio.timeout(PATIENCE):
+                await writer.wait_closed()
         except (OSError, TimeoutError, asyncio.CancelledError):
             pass  # the client went, or took too long; or we are leaving
         finally:
             self._clients.discard(task)
             writer.transport.abort()
-
-
-async def send(writer: asyncio.StreamWriter, data: bytes) -> None:
-    """Write to a client, and wait until it has read enough. TimeoutError where it does not read."""
-    writer.write(data)
-    async with asyncio.timeout(PATIENCE):
-        await writer.drain()
 
 
 def _clear(path: Path) -> None:
