@@ -40,7 +40,10 @@ class Attribute(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Block:
     """`allocations` has for each address the index into `attributes`, or None where it is free. `unallocated` are the
-    free ones, the longest free first. `sequence` grows with each change, `sequences` has it as of each allocation."""
+    free ones, the longest free first. `sequence` grows with each change, `sequences` has it as of each allocation.
+
+    `consistent`: whether the two lists of what is free agree. Calico hands out what stands in `unallocated` without
+    looking at `allocations`, so that otherwise an address could be given twice."""
 
     cidr: Cidr
     affinity: str | None
@@ -50,6 +53,7 @@ class Block:
     sequence: int = 0
     sequences: Mapping[str, int] = field(default_factory=dict)
     deleted: bool = False
+    consistent: bool = True
     raw: Raw = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -60,13 +64,6 @@ class Block:
     @property
     def empty(self) -> bool:
         return all(index is None for index in self.allocations)
-
-    @property
-    def consistent(self) -> bool:
-        """Whether the two lists of what is free agree. Calico hands out what stands in `unallocated` without looking at
-        `allocations`, so that otherwise an address could be given twice."""
-        free = {ordinal for ordinal, index in enumerate(self.allocations) if index is None}
-        return len(self.unallocated) == len(free) and set(self.unallocated) == free
 
     @property
     def free(self) -> int:
@@ -147,7 +144,7 @@ class Block:
         """With `unallocated` as `allocations` says: those that are free keep their order, forgotten ones come last."""
         kept = dict.fromkeys(one for one in self.unallocated if self.allocations[one] is None)
         kept.update(dict.fromkeys(one for one, index in enumerate(self.allocations) if index is None))
-        return replace(self, unallocated=tuple(kept), sequence=self.sequence + 1)
+        return replace(self, unallocated=tuple(kept), sequence=self.sequence + 1, consistent=True)
 
 
 def host_affinity(node: str) -> str:
@@ -194,8 +191,11 @@ def read_block(cidr: Cidr, value: bytes) -> Block:
     allocations = _items(document, "allocations")
     if len(allocations) != cidr.size:
         raise RecordError(f"allocations: {len(allocations)} entries, {cidr} has {cidr.size} addresses")
-    for index in allocations:
-        if index is not None and not _is_index(index, len(attributes)):
+    free = set()
+    for ordinal, index in enumerate(allocations):
+        if index is None:
+            free.add(ordinal)
+        elif not _is_index(index, len(attributes)):
             raise RecordError(f"allocations: {show(index)} is no index of the {len(attributes)} attributes")
     unallocated = _items(document, "unallocated")
     for ordinal in unallocated:
@@ -222,6 +222,7 @@ def read_block(cidr: Cidr, value: bytes) -> Block:
         sequence,
         dict(sequences),
         deleted=document.get("deleted") is True,
+        consistent=len(unallocated) == len(free) and set(unallocated) == free,
         raw=document,
     )
 
@@ -262,11 +263,11 @@ def _is_index(value: object, size: int) -> bool:
 
 
 def _attribute(index: int, value: object) -> Attribute:
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         raise RecordError(f"attributes[{index}]: must be an object")
     handle, secondary = value.get("handle_id"), value.get("secondary") or {}
     if handle is not None and not isinstance(handle, str):
         raise RecordError(f"attributes[{index}].handle_id {show(handle)}: must be a text")
-    if not isinstance(secondary, Mapping) or not all(isinstance(one, str) for one in secondary.values()):
+    if not isinstance(secondary, dict) or not all(isinstance(one, str) for one in secondary.values()):
         raise RecordError(f"attributes[{index}].secondary: must be an object of texts")
-    return Attribute(handle or None, dict(secondary), dict(value))
+    return Attribute(handle or None, secondary, value)

@@ -6,8 +6,9 @@ of the own node, then a new one, and only then the blocks of others.
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 from .block import Block
@@ -39,14 +40,24 @@ UNUSABLE = Summary(0, None, lendable=False)
 """Stands for a block that cannot be read: it takes its place, and gives nothing."""
 
 
+class _Table:
+    """The blocks of one IP version in order, and where they begin and end."""
+
+    def __init__(self, known: Iterable[Cidr]) -> None:
+        self.known = sorted(known)
+        self.firsts = [cidr.first for cidr in self.known]
+        self.lasts = [cidr.last for cidr in self.known]
+        self.reach = list(accumulate(self.lasts, max))  # how far this one and those before it go
+
+
 class BlockMap:
     """The blocks that there are, found by address. One may lie in another where a pool was made anew with another
-    block size: no new block may overlap any of them, else an address would be there twice."""
+    block size: no new block may overlap any of them, and those that do give nothing, else an address would be there
+    twice."""
 
     def __init__(self) -> None:
         self._summaries: dict[Cidr, Summary] = {}
-        self._sorted: dict[int, list[Cidr]] = {4: [], 6: []}
-        self._reach: dict[int, list[int] | None] = {4: None, 6: None}
+        self._tables: dict[int, _Table] = {}  # made when asked for
 
     def __iter__(self) -> Iterator[tuple[Cidr, Summary]]:
         return iter(self._summaries.items())
@@ -59,63 +70,66 @@ class BlockMap:
 
     def put(self, cidr: Cidr, found: Summary) -> None:
         if cidr not in self._summaries:
-            insort(self._sorted[cidr.version], cidr)
-            self._reach[cidr.version] = None
+            self._tables.pop(cidr.version, None)
         self._summaries[cidr] = found
 
     def remove(self, cidr: Cidr) -> None:
         if self._summaries.pop(cidr, None) is not None:
-            self._sorted[cidr.version].remove(cidr)
-            self._reach[cidr.version] = None
+            self._tables.pop(cidr.version, None)
 
     def overlapping(self, cidr: Cidr) -> list[Cidr]:
         """All that have an address in common with it, in order."""
-        known, reach = self._tables(cidr.version)
-        place = bisect_right(known, Cidr(cidr.version, cidr.last, 129)) - 1
+        table = self._table(cidr.version)
+        place = bisect_right(table.firsts, cidr.last) - 1
         found = []
-        while place >= 0 and reach[place] >= cidr.first:
-            if known[place].last >= cidr.first:
-                found.append(known[place])
+        while place >= 0 and table.reach[place] >= cidr.first:
+            if table.lasts[place] >= cidr.first:
+                found.append(table.known[place])
             place -= 1
         return found[::-1]
 
     def walk(self, pool: Pool, reserved: Reserved) -> Iterator[tuple[Cidr, Summary | None]]:
-        """The blocks of a pool in order that have an address which is not reserved: those that there are, and before
-        the first of them that comes after a gap the new one (None) which would fill it."""
+        """The blocks of a pool in order that have an address which is free and not reserved; and where there is a gap,
+        the first new block (None) that would fit into it."""
         version, last = pool.cidr.version, pool.cidr.last
-        known, reach = self._tables(version)
+        table = self._table(version)
+        firsts, lasts, known, count = table.firsts, table.lasts, table.known, len(table.known)
         position = pool.cidr.first
         gap_told = False
-        while (position := reserved.next_free(Address(version, position)).number) <= last:
-            place = bisect_right(known, Cidr(version, position, 129)) - 1
-            following = known[place + 1].first if place + 1 < len(known) else None
-            if place >= 0 and known[place].last >= position:
-                yield known[place], self._summaries[known[place]]
-                position = known[place].last + 1
-                continue
-            covered = reach[place] if place >= 0 else -1
-            new = pool.cidr.around(position, pool.block_length)
-            free = covered < new.first and (following is None or following > new.last)
-            if free and not gap_told:
-                gap_told = True
-                yield new, None
-            if not free:
-                position = min(following, new.last + 1) if following is not None else new.last + 1
-            elif following is None or following > last:
+        following = bisect_left(firsts, position)  # the first block that is not behind us
+        while True:
+            # One after the other, without a look at what is reserved: most blocks of a full cluster are full.
+            while following < count and firsts[following] <= position:
+                if lasts[following] >= position:
+                    found = self._summaries[known[following]]
+                    position = lasts[following] + 1
+                    alone = following + 1 == count or firsts[following + 1] >= position
+                    if alone and found.free and found.free & ~reserved.bits(known[following]):
+                        yield known[following], found
+                following += 1
+            position = reserved.next_free(Address(version, position)).number
+            if position > last:
                 return
+            if following < count and firsts[following] <= position:
+                continue
+            new = pool.cidr.around(position, pool.block_length)
+            covered = table.reach[following - 1] if following else -1
+            if covered < new.first and (following == count or firsts[following] > new.last):
+                if not gap_told:
+                    gap_told = True
+                    yield new, None
+                if following == count:
+                    return
+                position = firsts[following]  # every gap is as good as the first
             else:
-                position = following
+                position = min(firsts[following], new.last + 1) if following < count else new.last + 1
 
-    def _tables(self, version: int) -> tuple[list[Cidr], list[int]]:
-        reach = self._reach[version]
-        known = self._sorted[version]
-        if reach is None:
-            reach, furthest = [], -1
-            for cidr in known:
-                furthest = max(furthest, cidr.last)
-                reach.append(furthest)
-            self._reach[version] = reach
-        return known, reach
+    def _table(self, version: int) -> _Table:
+        table = self._tables.get(version)
+        if table is None:
+            table = _Table(cidr for cidr in self._summaries if cidr.version == version)
+            self._tables[version] = table
+        return table
 
 
 class Place(NamedTuple):
@@ -138,7 +152,7 @@ def places(
                 if found is None:
                     if claim:
                         yield Place(cidr, new=True)
-                elif found.lendable and found.free & ~reserved.bits(cidr):
+                elif found.lendable:
                     yield Place(cidr)
         return
     yield from _of(blocks, pools, reserved, node)
@@ -154,7 +168,7 @@ def _of(blocks: BlockMap, pools: Sequence[Pool], reserved: Reserved, node: str |
     """Blocks with room: of a node, or (None) all that may be borrowed from."""
     for pool in pools:
         for cidr, found in blocks.walk(pool, reserved):
-            if found is None or not found.free & ~reserved.bits(cidr):
+            if found is None:
                 continue
             if found.host == node if node is not None else found.lendable:
                 yield Place(cidr, own=node is not None)

@@ -25,8 +25,7 @@ log = logging.getLogger(__name__)
 _TOGETHER = 32  # requests
 _ROOM = MOST_WRITES // 2  # keys of a draft, above which the next request waits for the next transaction
 _PATIENCE = 60.0  # seconds of being overtaken by others
-_PAUSE = 0.002  # seconds after the first time, then twice as long each time
-_LONGEST_PAUSE = 0.05
+_LONGEST_PAUSE = 0.5  # seconds; at first as long as a transaction takes, then twice as long each time
 
 
 class Transactor:
@@ -111,6 +110,7 @@ class Transactor:
         made: frozenset[bytes] = frozenset()
         try:
             while True:
+                began = time.monotonic()
                 outcomes, partial = await self._draw(draft, requests)
                 writes = draft.writes()
                 done = await self._access.transact(writes) if writes else True
@@ -125,10 +125,10 @@ class Transactor:
                 else:
                     self.overtaken += 1
                 attempts += 1
-                if time.monotonic() > deadline:
+                now = time.monotonic()
+                if now > deadline:
                     raise WorkloadError("others change the same addresses all the time; try again", code="busy")
-                pause = min(_PAUSE * 2 ** min(attempts, 10), _LONGEST_PAUSE)
-                await asyncio.sleep(random.uniform(0, pause))
+                await asyncio.sleep(random.uniform(0, min((now - began) * 2 ** min(attempts, 6), _LONGEST_PAUSE)))
                 await draft.again(everything=done is None)
         finally:
             if doubtful:
