@@ -215,9 +215,12 @@ class Repair:
                 if await self._owner.blocking(dataplane.exists, endpoint.interface):
                     log.warning("endpoint %s has its interface, and no record: one is made", endpoint.name)
                     await self._owner.written(_record_of(endpoint, notes), Stage.READY)
+                    self.owe(key, "its record was lost")
                 else:
                     log.warning("endpoint %s has neither interface nor record: removed", endpoint.name)
                     await self._owner.endpoints.delete(endpoint.key)
+                    if self._owner.rules is not None and endpoint.interface:
+                        await self._owner.rules.dismiss(endpoint.interface)
                     if notes[HANDLE]:
                         await self._owner.addresses.release(notes[HANDLE])
         except WorkloadError as error:
