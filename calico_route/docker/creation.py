@@ -5,9 +5,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any
-
-from netaddr import IPAddress
 
 from calico_route.workload.ports import WorkloadError
 
@@ -52,7 +51,7 @@ def read_wish(environment: Any) -> Wish | None:
         raise WorkloadError(
             f"CALICO_IP={written[:60]}: {error}; write auto, auto46 (IPv6 as well), or an address such as 192.168.0.1"
         ) from error
-    versions = [IPAddress(address).version for address in addresses]
+    versions = [ip_address(address).version for address in addresses]
     if len(set(versions)) != len(versions):
         raise WorkloadError(f"CALICO_IP={written[:60]}: one address of each IP version at most")
     return Wish(addresses, (4,), named)

@@ -6,9 +6,8 @@ A pool is `calico-route/4/CIDR`, all that is known of it in its name, so that no
 
 from __future__ import annotations
 
+from ipaddress import ip_address, ip_network
 from typing import Any
-
-from netaddr import INET_PTON, AddrFormatError, IPAddress, IPNetwork
 
 from calico_route.workload.ports import WorkloadError
 
@@ -60,9 +59,9 @@ class IpamDriver:
                 raise WorkloadError(f"the gateway is {own} everywhere: leave --gateway {address} out")
             return {"Address": f"{own}/{bits}", "Data": {}}
         if address is not None:
-            if IPAddress(address).version != version:
+            if ip_address(address).version != version:
                 raise WorkloadError(f"{address} is no address for a pool of IPv{version}")
-            if IPAddress(address) not in IPNetwork(pool):
+            if ip_address(address) not in ip_network(pool):
                 raise WorkloadError(f"{address} is outside of the network's subnet {pool}", code="outside")
         lease = await self._leases.request(address, version, () if pool == ANY[version] else (pool,))
         return {"Address": f"{lease.address}/{bits}", "Data": {}}
@@ -75,12 +74,12 @@ class IpamDriver:
 
 def _cidr(written: str, version: int) -> str:
     try:
-        network = IPNetwork(written, flags=INET_PTON)
-    except (AddrFormatError, ValueError) as error:
+        network = ip_network(written, strict=False)
+    except ValueError as error:
         raise WorkloadError(f"--subnet {written[:60]!r} is no CIDR; give that of a Calico pool") from error
     if network.version != version:
         raise WorkloadError(f"--subnet {written} is not of IPv{version}")
-    return str(network.cidr)
+    return str(network)
 
 
 def _pool(identity: str) -> tuple[int, str]:

@@ -15,8 +15,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
-
-from netaddr import INET_PTON, AddrFormatError, IPAddress
+from ipaddress import ip_address
 
 from calico_route.workload.ports import Addresses, WorkloadError
 
@@ -40,8 +39,9 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Lease:
-    """One address. `pinned`: its container asks for just this one again whenever it starts. `since`: the last
-    change, in seconds of the wall clock, as it outlives a reboot. `container` (Docker's ID) and `name` where they are known."""
+    """One address. `pinned`: its container asks for just this one again whenever it starts. `since`: the last change,
+    in seconds of the wall clock, as it outlives a reboot. `container` (Docker's ID) and `name` may be unknown, "".
+    """
 
     id: str
     address: str
@@ -112,7 +112,7 @@ class Leases:
             for address in wanted:
                 made.append(await self._take(address, State.RESERVED, name))
             for version in versions:
-                if all(IPAddress(one).version != version for one in wanted):
+                if all(ip_address(one).version != version for one in wanted):
                     made.append(await self._assign(version, (), State.RESERVED, name))
         except BaseException:
             await self.cancel(made)
@@ -259,8 +259,8 @@ class Leases:
 def parse_address(text: str) -> str:
     """An address in its canonical spelling. WorkloadError (`invalid`)."""
     try:
-        return str(IPAddress(text, flags=INET_PTON))
-    except (AddrFormatError, ValueError) as error:
+        return str(ip_address(text))
+    except ValueError as error:
         raise WorkloadError(f"{text[:60]!r} is no IP address", code="invalid") from error
 
 

@@ -13,7 +13,7 @@ from calico_route.workload.ports import WorkloadError
 
 from .fields import profiles, table, text, texts
 from .leases import Lease, Leases
-from .ports import DRIVER, GATEWAY, GATEWAY_V6, NAME, PROFILES, HandedOver, Workloads
+from .ports import DRIVER, GATEWAY, GATEWAY_V6, NAME, NETWORK, PROFILES, HandedOver, Workloads
 from .records import Records
 
 log = logging.getLogger(__name__)
@@ -122,6 +122,9 @@ class NetworkDriver:
             name=name,
             mac=mac or None,
             handle=leases[0].handle,
+            network=NETWORK,
+            orchestrator="libnetwork",
+            netns=None,
         )
         with self._leases.in_use(leases):
             workload = await self._workloads.add(wanted)

@@ -19,7 +19,7 @@ GATEWAY_V6 = "fe80::ecee:eeff:feee:eeee"
 """The link-local address of ee:ee:ee:ee:ee:ee."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class HandedOver:
     """A workload whose end of the veth Docker takes: the names are those of WorkloadRequest. The addresses are held
     already, by the IPAM driver, and stay so until it gives them back."""
@@ -44,7 +44,7 @@ class Workload(Protocol):
     @property
     def host_interface(self) -> str: ...
     @property
-    def peer_interface(self) -> str: ...
+    def peer_interface(self) -> str | None: ...
     @property
     def mac(self) -> str: ...
     @property

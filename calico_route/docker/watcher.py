@@ -59,6 +59,7 @@ class Watcher:
         self._settle, self._grace = settle, grace
         self._look = asyncio.Event()
         self._suspects: dict[Lease | str, float] = {}  # without an owner since then, by the loop's clock
+        self._strangers: dict[tuple[str, str], float] = {}  # addresses and containers of which nothing is known here
         self._told = False  # that Docker does not answer
         self._pause = FIRST_PAUSE
 
@@ -66,6 +67,7 @@ class Watcher:
         """Until it is cancelled."""
         while True:
             self._suspects.clear()
+            self._strangers.clear()
             self._look.clear()
             try:
                 async with running(self._follow()) as following, running(self._compare_again_and_again()) as comparing:
@@ -145,7 +147,7 @@ class Watcher:
             else:
                 await self._drop(suspect, "Docker does not know it")
         self._suspects = suspects
-        return due + 0.05
+        return min(due, self._settle if self._strangers else EVERY) + 0.05
 
     def _left(self, lease: Lease, seen: Seen) -> float | None:
         """Seconds for which a lease stays, as things are now; None: it should have an owner, and has none."""
@@ -165,19 +167,25 @@ class Watcher:
 
     async def _learn(self, seen: Seen) -> None:
         """Whose the addresses are, which Docker does not tell its drivers."""
+        now = asyncio.get_running_loop().time()
+        strangers: dict[tuple[str, str], float] = {}
         for address, (container, name) in {**seen.asked, **seen.addresses}.items():
             lease = self._leases.find(address)
             if lease is not None:
                 if container and (lease.state is State.HELD or not lease.container):
                     await self._leases.bind([lease], container, name)
             elif container and address in seen.addresses:
-                try:
-                    await self._leases.adopt(address, container, name)
-                    log.warning("%s of container %s was not known here: it is now", address, name)
-                except WorkloadError as error:
-                    log.error(
-                        "container %s has %s, of which nothing is known here: %s; restart it", name, address, error
-                    )
+                strangers[address, container] = since = self._strangers.get((address, container), now)
+                if now - since >= self._settle:
+                    await self._adopt(address, container, name)
+        self._strangers = strangers
+
+    async def _adopt(self, address: str, container: str, name: str) -> None:
+        try:
+            await self._leases.adopt(address, container, name)
+            log.warning("%s of container %s was not known here: it is now", address, name)
+        except (WorkloadError, OSError) as error:
+            log.error("container %s has %s, of which nothing is known here: %s; restart it", name, address, error)
 
     async def _drop(self, lease: Lease, why: str) -> None:
         try:
