@@ -1,0 +1,105 @@
+"""The Unix socket on which Docker calls its drivers: HTTP, POST, JSON; an error is {"Err": "…"}."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from calico_route.workload.ports import WorkloadError
+
+from .http import Wire, answer, request_framing
+from .ipam_driver import IpamDriver
+from .listening import Listening
+from .network_driver import NetworkDriver
+from .ports import DRIVER
+
+log = logging.getLogger(__name__)
+
+DIRECTORY = Path("/run/docker/plugins")
+"""Where Docker looks for the sockets of plugins."""
+LONGEST_REQUEST = 1 << 20
+_KIND = "application/vnd.docker.plugins.v1.1+json"
+
+Call = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+
+
+class Plugin:
+    """Both drivers on `<directory>/calico-route.sock`."""
+
+    def __init__(self, directory: Path, network: NetworkDriver, ipam: IpamDriver) -> None:
+        self.path = directory / f"{DRIVER}.sock"
+        self._calls: dict[str, Call] = {
+            "/Plugin.Activate": _activate,
+            "/NetworkDriver.GetCapabilities": network.get_capabilities,
+            "/NetworkDriver.AllocateNetwork": network.allocate_network,
+            "/NetworkDriver.FreeNetwork": network.nothing,
+            "/NetworkDriver.CreateNetwork": network.create_network,
+            "/NetworkDriver.DeleteNetwork": network.delete_network,
+            "/NetworkDriver.CreateEndpoint": network.create_endpoint,
+            "/NetworkDriver.EndpointOperInfo": network.endpoint_oper_info,
+            "/NetworkDriver.DeleteEndpoint": network.delete_endpoint,
+            "/NetworkDriver.Join": network.join,
+            "/NetworkDriver.Leave": network.nothing,
+            "/NetworkDriver.DiscoverNew": network.nothing,
+            "/NetworkDriver.DiscoverDelete": network.nothing,
+            "/NetworkDriver.ProgramExternalConnectivity": network.nothing,
+            "/NetworkDriver.RevokeExternalConnectivity": network.nothing,
+            "/IpamDriver.GetCapabilities": ipam.get_capabilities,
+            "/IpamDriver.GetDefaultAddressSpaces": ipam.get_default_address_spaces,
+            "/IpamDriver.RequestPool": ipam.request_pool,
+            "/IpamDriver.ReleasePool": ipam.release_pool,
+            "/IpamDriver.RequestAddress": ipam.request_address,
+            "/IpamDriver.ReleaseAddress": ipam.release_address,
+        }
+        self._listening = Listening(self._serve)
+
+    async def open(self) -> None:
+        """Listen. OSError, also when another process answers there."""
+        await self._listening.unix(self.path)
+        log.info("Docker's drivers for network and addresses: %s", self.path)
+
+    async def close(self) -> None:
+        await self._listening.close()
+
+    async def _serve(self, wire: Wire) -> None:
+        while (head := await wire.head()) is not None:
+            if head.has("expect", "100-continue"):
+                await wire.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+            body = await wire.whole(request_framing(head), LONGEST_REQUEST)
+            if head.method != "POST":
+                await wire.send(answer(405, {"Err": "calls of a plugin are POST"}, kind=_KIND))
+            else:
+                # A call is ended even if Docker hangs up: half an endpoint is none.
+                await wire.send(await asyncio.shield(self._answer(head.path, body)))
+            if head.has("connection", "close"):
+                return
+
+    async def _answer(self, path: str, body: bytes) -> bytes:
+        call = self._calls.get(path)
+        if call is None:
+            return answer(404, {"Err": f"{DRIVER} has no call {path[:80]}"}, kind=_KIND)
+        try:
+            document = json.loads(body) if body.strip() else {}
+            if not isinstance(document, dict):
+                raise ValueError("no object")
+        except (ValueError, RecursionError) as error:
+            return answer(400, {"Err": f"{path}: the request is no JSON object ({error})"}, kind=_KIND)
+        try:
+            return answer(200, await call(document), kind=_KIND)
+        except WorkloadError as error:
+            log.warning("%s refused: %s", path.lstrip("/"), error)
+            return answer(200, {"Err": f"{DRIVER}: {error}"}, kind=_KIND)
+        except OSError as error:
+            log.error("%s failed: %s", path.lstrip("/"), error)
+            return answer(200, {"Err": f"{DRIVER}: {error}"}, kind=_KIND)
+        except Exception:  # one call must not end the connection of the others without a word
+            log.exception("%s failed", path.lstrip("/"))
+            return answer(500, {"Err": f"{DRIVER}: an internal error; the agent's log says more"}, kind=_KIND)
+
+
+async def _activate(_: dict[str, Any]) -> dict[str, Any]:
+    return {"Implements": ["NetworkDriver", "IpamDriver"]}
