@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Annotated, Any
 
 import typer
@@ -16,7 +16,7 @@ from calico_route.workload.ports import WorkloadError
 
 from .answer import Answer, BadInput, Refused, rows
 from .command import command
-from .in_use import Use, in_use
+from .in_use import in_use
 from .objects import Kind, Objects, unreadable
 from .pool import Network, network_of
 from .workload_socket import WHAT_TO_DO
@@ -28,7 +28,8 @@ def add_commands(app: typer.Typer) -> None:
     @command(
         app,
         "show",
-        examples="calico-route ipam show\ncalico-route ipam show 192.168.0.1\ncalico-route ipam show --addresses --json",
+        examples="calico-route ipam show\ncalico-route ipam show 192.168.0.1\n"
+        "calico-route ipam show --addresses --json",
     )
     async def show(
         objects: Objects,
@@ -110,24 +111,16 @@ async def _who(objects: Objects, text: str, networks: list[Network]) -> Answer:
 async def _handle_of(objects: Objects, text: str, force: bool) -> str:
     """The handle that holds an address which no endpoint has."""
     address = _address(text)
-    host = f"{address}/{128 if ':' in address else 32}"
-    from ipaddress import ip_network
-
-    network = ip_network(host)
+    network = ip_network(address)
     endpoints = [use for use in await in_use(objects, network) if use.endpoint]
     if endpoints and not force:
         raise Refused(
             f"{endpoints[0].holder} on {endpoints[0].node} has {address}: remove that (calico-route container "
             "remove), or give --force"
         )
-    return await records_handle(objects, network)
-
-
-async def records_handle(objects: Objects, network: Network) -> str:
-    """By the records of IPAM alone."""
-    held: list[Use] = [use for use in await in_use(objects, network, endpoints=False)]
+    held = await in_use(objects, network, records_alone=True)
     if not held:
-        raise Refused(f"{network.network_address} is free: there is nothing to release")
+        raise Refused(f"{address} is free: there is nothing to release")
     return held[0].holder
 
 
@@ -135,8 +128,8 @@ async def _refuse_living(objects: Objects, node: str, force: bool) -> None:
     endpoints = [one for one in await objects.all(Kind.ENDPOINT) if one.spec.get("node") == node]
     if endpoints and not force:
         raise Refused(
-            f"node {node} has {len(endpoints)} endpoints in etcd, the first is {endpoints[0].name}: if the node will not "
-            "come back give --force"
+            f"node {node} has {len(endpoints)} endpoints in etcd, the first is {endpoints[0].name}: if the node will "
+            "not come back give --force"
         )
 
 

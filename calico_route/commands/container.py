@@ -13,7 +13,7 @@ import typer
 from .answer import Answer, BadInput, Refused, rows
 from .command import command
 from .named import NamedGroup
-from .profile_names import as_given
+from .profile_names import as_given, as_written
 from .runtimes import Container, resolve
 from .workload_socket import AgentError, ask, workload_socket
 
@@ -34,6 +34,8 @@ Socket = Annotated[
 NodeName = Annotated[
     str | None, typer.Option("--node-name", metavar="NAME", help="of which agent, if there are several")
 ]
+
+Recreate = Annotated[bool, typer.Option("--recreate", help="make the interface anew for it: its connections are lost")]
 
 
 class ContainerGroup(NamedGroup):
@@ -68,15 +70,14 @@ def add_commands(app: typer.Typer, ip: typer.Typer, endpoint_id: typer.Typer) ->
     ) -> Answer:
         """Give a running container an interface with addresses of the cluster."""
         wanted = _addresses(address)
+        profiles = [as_given(one) for one in profile or []]
         _check_interface(interface)
         found = resolve(container, os.environ)
         path = workload_socket(workload_socket_, node_name, os.environ)
-        request = _request(found, interface, wanted, [as_given(one) for one in profile or []])
+        request = _request(found, interface, wanted, profiles)
         workload = _workload(ask(path, request))
-        addresses = " and ".join(map(str, workload.get("addresses") or []))
-        named = ", ".join(map(str, workload.get("profiles") or [])) or "none"
-        outside = f"host interface {workload.get('host_interface')}, profiles {named}"
-        return Answer(workload, [f"{found} has {addresses} on {interface} ({outside})"])
+        outside = f"host interface {workload.get('host_interface')}, profiles {_named(workload) or 'none'}"
+        return Answer(workload, [f"{found} has {_joined(workload)} on {interface} ({outside})"])
 
     @command(
         app,
@@ -122,6 +123,7 @@ def add_commands(app: typer.Typer, ip: typer.Typer, endpoint_id: typer.Typer) ->
         context: typer.Context,
         address: Annotated[str, typer.Argument(metavar="IP")],
         interface: Interface = DEFAULT_INTERFACE,
+        recreate: Recreate = False,
         workload_socket_: Socket = None,
         node_name: NodeName = None,
     ) -> Answer:
@@ -131,13 +133,14 @@ def add_commands(app: typer.Typer, ip: typer.Typer, endpoint_id: typer.Typer) ->
         [one] = _known(path, str(context.obj), interface)
         if wanted in one["addresses"]:
             return Answer(one, [f"{context.obj} has {wanted} on {interface} already"])
-        return _readdress(path, context, one, [*one["addresses"], wanted])
+        return _readdress(path, context, one, [*one["addresses"], wanted], recreate)
 
     @command(ip, "remove", examples="calico-route container container1 ip remove 192.168.0.9")
     def ip_remove(
         context: typer.Context,
         address: Annotated[str, typer.Argument(metavar="IP")],
         interface: Interface = DEFAULT_INTERFACE,
+        recreate: Recreate = False,
         workload_socket_: Socket = None,
         node_name: NodeName = None,
     ) -> Answer:
@@ -150,7 +153,7 @@ def add_commands(app: typer.Typer, ip: typer.Typer, endpoint_id: typer.Typer) ->
         rest = [each for each in one["addresses"] if each != gone]
         if not rest:
             raise Refused(f"{gone} is the only address on {interface}: calico-route container remove {context.obj}")
-        return _readdress(path, context, one, rest)
+        return _readdress(path, context, one, rest, recreate)
 
     @command(endpoint_id, "show", examples="calico-route container container1 endpoint-id show")
     def endpoint_id_show(
@@ -173,6 +176,7 @@ def _request(found: Container, interface: str, addresses: str | list[str], profi
         "interface": interface,
         "addresses": addresses,
         "profiles": profiles,
+        "create_profiles": False,  # a slip in the name of one is to be told
         "labels": {},
         "network": "calico",
         "orchestrator": "cni",
@@ -181,18 +185,26 @@ def _request(found: Container, interface: str, addresses: str | list[str], profi
     }
 
 
-def _readdress(path: Path, context: typer.Context, one: Mapping[str, Any], addresses: list[str]) -> Answer:
-    """The same workload with other addresses."""
-    found = resolve(str(context.obj), os.environ)
-    request = _request(found, str(one["interface"]), addresses, list(one.get("profiles") or []))
-    workload = _workload(ask(path, {**request, "container": one["container"]}))
-    missing = set(addresses) ^ set(workload["addresses"])
-    if missing:
+def _readdress(
+    path: Path, context: typer.Context, one: Mapping[str, Any], addresses: list[str], recreate: bool
+) -> Answer:
+    """The same workload with other addresses. The agent does not change those of an interface that stands."""
+    name, before = str(context.obj), list(one["addresses"])
+    if not recreate:
         raise Refused(
-            f"the agent has left {context.obj} at {_joined(workload)}: it does not change the addresses of an "
-            "interface; remove the container (container remove) and add it with all its addresses"
+            f"{name} has {_joined(one)} on {one['interface']}, and the addresses of an interface that stands are not "
+            f"changed: give --recreate, and it is made anew with {', '.join(addresses)} (connections are lost)"
         )
-    return Answer(workload, [f"{context.obj} has {_joined(workload)} on {one['interface']}"])
+    found = resolve(name, os.environ)
+    profiles = [as_written(profile) for profile in one.get("profiles") or []]
+    request = {**_request(found, str(one["interface"]), addresses, profiles), "container": one["container"]}
+    ask(path, {"request": "remove", "container": one["container"], "interface": one["interface"]})
+    try:
+        workload = _workload(ask(path, request))
+    except AgentError:
+        ask(path, {**request, "addresses": before})  # as it was; what was wrong with the new ones is told
+        raise
+    return Answer(workload, [f"{name} has {_joined(workload)} on {one['interface']}"])
 
 
 def _known(path: Path, text: str, interface: str | None) -> list[dict[str, Any]]:
@@ -229,6 +241,10 @@ def _workload(reply: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise Refused("the agent does not say what it has done; see calico-route container show")
     return found
+
+
+def _named(one: Mapping[str, Any]) -> str:
+    return ", ".join(as_written(str(name)) for name in one.get("profiles") or [])
 
 
 def _joined(one: Mapping[str, Any]) -> str:

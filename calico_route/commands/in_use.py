@@ -34,15 +34,18 @@ class Use:
         return {"address": self.address, "node": self.node, "holder": self.holder, "endpoint": self.endpoint}
 
 
-async def in_use(objects: Objects, network: IPv4Network | IPv6Network) -> list[Use]:
-    """Every address of the network that somebody has, in their order."""
+async def in_use(objects: Objects, network: IPv4Network | IPv6Network, *, records_alone: bool = False) -> list[Use]:
+    """Every address of the network that somebody has, in their order. `records_alone`: as the IPAM records say it,
+    with the handle also of what an endpoint has."""
     found: dict[str, Use] = {}
     for block in await _blocks(objects, network):
         for address, attributes in _allocated(block):
+            if not _inside(address, network):
+                continue
             secondary = section(attributes, "secondary")
             handle = str(attributes.get("handle_id") or "an address without a handle")
             found[address] = Use(address, str(secondary.get("node") or ""), handle, endpoint=False)
-    for one in await objects.all(Kind.ENDPOINT):
+    for one in [] if records_alone else await objects.all(Kind.ENDPOINT):
         for text in texts(one.spec, "ipNetworks"):
             address = text.partition("/")[0]
             if _inside(address, network):
@@ -83,7 +86,7 @@ async def _blocks(objects: Objects, network: IPv4Network | IPv6Network) -> list[
             document = json.loads(value)
         except (ValueError, RecursionError):
             continue  # not a block: `ipam check` is what tells of it
-        if isinstance(document, dict) and _inside(str(cidr.network_address), network):
+        if isinstance(document, dict) and cidr.overlaps(network):
             found.append(_Block(key, value, cidr, document))
     return found
 

@@ -162,6 +162,12 @@ def _default_as(app: typer.Typer) -> None:
     add_default_as(app)
 
 
+def _ipam(app: typer.Typer) -> None:
+    from .addresses import add_commands
+
+    add_commands(_group(app, "ipam"))
+
+
 def _checksystem(app: typer.Typer) -> None:
     from .checksystem import add_command
 
@@ -185,6 +191,7 @@ _ADD: dict[str, Callable[[typer.Typer], None]] = {
     "bgppeer": _bgppeer,
     "bgp-node-mesh": _mesh,
     "default-node-as": _default_as,
+    "ipam": _ipam,
     "checksystem": _checksystem,
     "diags": _diags,
 }

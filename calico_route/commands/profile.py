@@ -144,9 +144,7 @@ async def need(objects: Objects, name: str) -> Stored:
     found = await objects.get(Kind.PROFILE, stored)
     if found is None:
         others = [as_written(one.name) for one in await objects.all(Kind.PROFILE)]
-        raise Refused(
-            f"there is no profile {name!r}{meant(name, others)}; make it with: calico-route profile add {name}"
-        )
+        raise Refused(f"there is no profile {name!r} (calico-route profile add {name}){meant(name, others)}")
     return await objects.need(Kind.PROFILE, stored)
 
 
