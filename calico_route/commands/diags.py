@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import platform
@@ -85,7 +86,12 @@ def add_command(app: typer.Typer) -> None:
         parts["etcd.json"] = await _dump(objects)
         target = directory / f"{name}.tar.gz"
         try:
-            _pack(target, name, parts)
+            for number in itertools.count(2):
+                try:
+                    _pack(target, name, parts)
+                    break
+                except FileExistsError:  # another of this second
+                    target = directory / f"{name}-{number}.tar.gz"
         except OSError as error:
             raise Refused(f"{target} cannot be written: {error.strerror or error}; give --directory") from None
         document = {"file": str(target), "parts": sorted(parts)}

@@ -11,7 +11,7 @@ import typer
 import typer.core
 
 from calico_route import drain_command, status
-from calico_route.words import WORDS
+from calico_route.words import COMPLETION_VARIABLE, WORDS
 
 EPILOG = """\b
 Each command has --help with examples, and --json for programs. Flags alone run the routing agent:
@@ -47,12 +47,20 @@ def make_app(only: str | None = None) -> typer.Typer:
 
 def main(arguments: Sequence[str]) -> int:
     """Run a command; returns the exit code."""
-    only = arguments[0] if arguments and arguments[0] in WORDS else None
+    words = _being_completed() if COMPLETION_VARIABLE in os.environ else arguments
+    only = words[0] if words and words[0] in WORDS else None
     try:
         make_app(only)(args=list(arguments), prog_name="calico-route")
     except SystemExit as left:
         return left.code if isinstance(left.code, int) else 1
     return 0
+
+
+def _being_completed() -> list[str]:
+    """What stands before the word that a shell asks about, without the program; shells tell it in different ways."""
+    line = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS") or ""
+    words = line.split()
+    return words[1:] if line[-1:].isspace() else words[1:-1]
 
 
 def _nothing() -> None:
