@@ -1,4 +1,5 @@
-"""`python -m calico_route`: reads the flags, then runs the agent, or asks a running one for its status or to drain.
+"""`python -m calico_route`: flags run the agent; a word in front asks a running one for its status or to drain, runs
+the agent with containers and profiles (`node`), or is one of calico_route.commands.
 
 Exit codes: 0 left in good order (or the status was printed, or it is safe to stop), 1 could not go on (or no agent
 answers), 2 wrong flags or environment.
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from .flags import UsageError
+from .words import COMPLETION_VARIABLE, is_command, starts_node
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,6 +26,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from . import drain_command
 
         return drain_command.main(arguments[1:], os.environ, sys.stdout, sys.stderr)
+    if starts_node(arguments):
+        from .node import run as run_node
+
+        return run_node(arguments[1:], os.environ)
+    if is_command(arguments) or COMPLETION_VARIABLE in os.environ:
+        from .commands.line import main as run_command  # typer: slow to import, and not the agent's
+
+        return run_command(arguments)
     if "--version" in arguments:
         from pybgp import __version__
 

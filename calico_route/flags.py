@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import NoReturn
 
+from .words import overview
+
 NODENAME_FILE = Path("/var/lib/calico/nodename")
 SOCKET_DIRECTORY = Path("/run/calico_route")
 BIRD_DIRECTORY = Path("/var/run/calico")
@@ -58,8 +60,9 @@ def parser() -> argparse.ArgumentParser:
         prog="calico-route",
         usage="calico-route (--peer-from-etcd [ENDPOINTS] | --peer-from-file FILE) [options]\n"
         "       calico-route status [--json] [--routes] [--socket PATH]\n"
-        "       calico-route drain [--wait SECONDS] [--end] [--socket PATH]",
-        description=DESCRIPTION,
+        "       calico-route drain [--wait SECONDS] [--end] [--socket PATH]\n"
+        "       calico-route COMMAND ...",
+        description=f"{DESCRIPTION}\n\ncommands (COMMAND --help says more of each):\n{overview()}",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

@@ -104,7 +104,7 @@ def text(status: Mapping[str, Any], now: float) -> str:
     kernel, learned = status["kernel"], status["learned"]
     lines.append(f"routes     {len(status['announced'])} announced, {_both(learned)} learned, {_kernel(kernel)}")
     if status["peers"]:
-        lines += ["", *_table(_peer_rows(status["peers"], now))]
+        lines += ["", *table(_peer_rows(status["peers"], now))]
     held = [
         f"{one['what']} gone from the datastore ({', '.join(one['missing'][:5])}): "
         f"believed in {duration(one['until'] - now)}"
@@ -115,7 +115,7 @@ def text(status: Mapping[str, Any], now: float) -> str:
     lines += _section("Problems", _folded(status["problems"]))
     lines += _section("Not as it should be in the kernel", _folded(kernel["problems"]))
     lines += _section("Announced", _columns(status["announced"]))
-    withheld = _table([(one["prefix"], one["reason"]) for one in status["not_announced"]])
+    withheld = table([(one["prefix"], one["reason"]) for one in status["not_announced"]])
     lines += _section("Not announced", withheld)
     if "routes" in status:
         lines += _section("In the kernel", [one["route"] or one["prefix"] for one in status["routes"]])
@@ -164,7 +164,7 @@ def _folded(texts: Iterable[str]) -> list[str]:
     """In lines that a terminal does not break."""
     found = []
     for text in texts:
-        found += textwrap.wrap(_printable(text), WIDTH, subsequent_indent="    ") or [""]
+        found += textwrap.wrap(printable(text), WIDTH, subsequent_indent="    ") or [""]
     return found
 
 
@@ -235,10 +235,11 @@ def _peer_rows(peers: Iterable[Mapping[str, Any]], now: float) -> list[tuple[str
     return rows
 
 
-def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+def table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """The rows in columns, the first of them the heads."""
     if not rows:
         return []
-    rows = [tuple(_printable(cell) for cell in row) for row in rows]
+    rows = [tuple(printable(cell) for cell in row) for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
@@ -256,9 +257,9 @@ def _columns(words: Sequence[str], width: int = 100) -> list[str]:
 
 
 def _section(title: str, lines: Sequence[str]) -> list[str]:
-    return ["", title, *(f"  {_printable(line)}" for line in lines)] if lines else []
+    return ["", title, *(f"  {printable(line)}" for line in lines)] if lines else []
 
 
-def _printable(line: str) -> str:
+def printable(line: str) -> str:
     """Names in the datastore and texts of peers are not ours: they must not move the cursor."""
     return "".join(character if character.isprintable() else "?" for character in line)
