@@ -43,6 +43,8 @@ SAID_KEPT = 4096  # peers and strangers whose failures are remembered, so that e
 FAILURES_SAID = 4  # different ones of one peer between two sessions; a dead network answers now this, now that
 QUIET = frozenset({"added", "removed", "advertising"})
 LOUD = frozenset({"warning", "lost"})
+GRACEFUL_RESTART = 64  # the code of the capability (RFC 4724 section 3)
+WITHOUT_END_OF_RIB = 30.0  # seconds in which a neighbour that never says so has sent all its routes
 
 
 class Mesh:
@@ -59,7 +61,7 @@ class Mesh:
         self._turns = 0  # of the reader of routes
         self._news: Batches | None = None  # what it reads
         self._reader: asyncio.Task[None] | None = None
-        self._former: list[asyncio.Task[None]] = []  # earlier readers, until the present one has read everything
+        self._former: dict[asyncio.Task[None], Batches] = {}  # earlier readers, until all have read everything
         self._rules = KernelRules()
         self._statics: Mapping[Prefix, Static] = {}
         self.speaker: Speaker | None = None
@@ -166,7 +168,7 @@ class Mesh:
                     _log_prefixes("announced", prefixes)
                 case RemovePeer(address):
                     gone = self._peers.pop(address)
-                    self._count_gone(one for one in self.snapshots().values() if one.address == address)
+                    self._count_gone([speaker.peer(address).snapshot])
                     self._said.pop(address, None)
                     # Without a Cease: the other keeps our routes by graceful restart if it is not as far as we.
                     speaker.remove_peer(address, silent=gone.leaving)
@@ -273,10 +275,14 @@ class Mesh:
                     self._install(batch, counted=news is self._news)
                 except Exception:
                     log.exception("%s", batch)
-            if self._former and news is self._news and news.all_read:
-                for task in self._former:
-                    task.cancel()
-                self._former.clear()
+            self._let_former_go()
+
+    def _let_former_go(self) -> None:
+        """Earlier readers end when the present one has read everything, and they have told what only they hear of."""
+        if self._news is not None and self._news.all_read:
+            for task in [task for task, news in self._former.items() if news.all_read]:
+                del self._former[task]
+                task.cancel()
 
     def _install(self, batch: ChangeBatch, *, counted: bool) -> None:
         afi = batch.family.afi
@@ -311,8 +317,9 @@ class Mesh:
     def _read_from(self, speaker: Speaker) -> None:
         """Read all learned routes from the beginning. What goes before the new reader has come to it, it never hears
         of: so the earlier one reads on until then. Both tell what is true when they tell it."""
-        if self._reader is not None:
-            self._former.append(self._reader)
+        self._let_former_go()
+        if self._reader is not None and self._news is not None:
+            self._former[self._reader] = self._news
         self.learned = {1: 0, 2: 0}
         self._news = speaker.batches()
         self._reader = asyncio.create_task(self._follow_routes(self._news), name="learned routes")
@@ -345,19 +352,24 @@ class Mesh:
     def progress(self) -> Iterator[PeerProgress]:
         """How far the sessions to all wanted nodes are. Costs nothing until it is read."""
         for one in self.snapshots().values():
-            yield PeerProgress(one.established, _is_complete(one), one.uptime if one.established else 0.0)
+            yield PeerProgress(one.established, has_told_all(one), one.uptime if one.established else 0.0)
 
     def complete(self) -> set[str]:
         """The addresses of those that have sent all their routes."""
-        return {address for address, one in self.snapshots().items() if _is_complete(one)}
+        return {address for address, one in self.snapshots().items() if has_told_all(one)}
 
     @property
     def peers(self) -> Mapping[str, MeshPeer]:
         return self._peers
 
 
-def _is_complete(one: PeerSnapshot) -> bool:
-    return one.established and one.end_of_rib >= one.families.keys()
+def has_told_all(one: PeerSnapshot) -> bool:
+    """Whether a neighbour has sent its End-of-RIB for all families; one without graceful restart need not send any
+    (RFC 4724 section 2), and counts after some time."""
+    if not one.established:
+        return False
+    restarts = any(capability.code == GRACEFUL_RESTART for capability in one.capabilities)
+    return one.end_of_rib >= one.families.keys() or (not restarts and one.uptime >= WITHOUT_END_OF_RIB)
 
 
 def _advice(error: OSError) -> str:

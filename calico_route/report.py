@@ -15,6 +15,7 @@ from pybgp import IPV4_UNICAST, IPV6_UNICAST, PeerSnapshot, Prefix, State, __ver
 
 from .agent import Agent
 from .diagnosis import md5_counters, same_identifier, why_not
+from .mesh import has_told_all
 from .sessions import Local, MeshPeer
 
 PROBLEMS_SHOWN = 100
@@ -178,7 +179,7 @@ def _peer(address: str, peer: MeshPeer | None, now: PeerSnapshot | None, refused
         "seconds": round(now.uptime, 1),
         "routes_in": now.routes_received,
         "routes_out": now.routes_advertised,
-        "end_of_rib": now.established and now.end_of_rib >= now.families.keys(),
+        "end_of_rib": has_told_all(now),
         "stale": now.restarting,
         "last_error": refused or now.last_error,
         "dials": bool(peer is not None and not peer.passive),

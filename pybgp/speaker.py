@@ -46,7 +46,7 @@ class PeerHandle:
 
     @property
     def snapshot(self) -> PeerSnapshot:
-        return self._speaker.peers()[self.address]
+        return snapshot(self._peer, self._speaker._shell.now_if_running() or 0.0)
 
     def shutdown(self, text: str = "") -> None:
         """End the session with Cease/Administrative Shutdown and this text (RFC 9003, cut at 255 octets),

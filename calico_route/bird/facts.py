@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from calico_route.agent import Agent
+from calico_route.mesh import GRACEFUL_RESTART
 from calico_route.report import clock_offset
 from calico_route.sessions import MeshPeer
 from pybgp import (
@@ -27,7 +28,6 @@ from .wire import BirdProtocol, BirdRoute, Changes, Exported, Status
 
 VERSION = f"1.6.8 (calico_route {__version__})"
 _CAPABILITIES = {2: "refresh", 70: "enhanced-refresh", 71: "llgr-aware", 65: "AS4"}
-_GRACEFUL_RESTART = 64
 _ORIGINS = "ie?"
 
 
@@ -209,7 +209,7 @@ def _session_details(now: PeerSnapshot, word: str, error: str) -> Iterator[str]:
     if now.established:
         known = {one.code for one in now.capabilities}
         words = [word for code, word in _CAPABILITIES.items() if code in known]
-        words += ["restart-able"] if _GRACEFUL_RESTART in known else []
+        words += ["restart-able"] if GRACEFUL_RESTART in known else []
         yield f"    Neighbor caps:    {' '.join(words)}"
         yield f"    Session:          {'internal' if now.internal else 'external'} multihop AS4"
         yield f"    Source address:   {now.local_address}"

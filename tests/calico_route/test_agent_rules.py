@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Mapping
 
@@ -11,8 +12,9 @@ from calico_route import agent as agent_module
 from calico_route import believed
 from calico_route.kernel import RouteOptions, RouteType
 from calico_route.model import SecretReference
+from calico_route.programming import KernelRules
 from calico_route.sessions import Options
-from pybgp import Prefix
+from pybgp import IPV4_UNICAST, Prefix
 from tests.calico_route.cluster import Running, cluster, until
 from tests.calico_route.resources import bgp_filter, bgp_peer, block, configuration, endpoint, pool
 from tests.calico_route.resources import cluster as cluster_information
@@ -62,6 +64,26 @@ async def test_what_goes_while_the_rules_change_is_not_left_in_the_kernel() -> N
         await mesh.datastore.put(pool("p", "10.0.0.0/8", ipipMode="Always"))
         await mesh.datastore.put(configuration(listenPort=mesh.port, bindMode="NodeIP", nodeToNodeMeshEnabled=False))
         await until(lambda: not a.agent.mesh.peers and a.kernel.shown == {})
+        assert a.agent.mesh.learned[1] == 0
+
+
+async def test_many_routes_that_go_just_before_the_rules_change_are_not_left_either() -> None:
+    """More than a reader takes in one turn: the new one, which has next to nothing to read, is done before the earlier
+    one has come to the end of what it alone hears of."""
+    many = [endpoint(f"w{number}", "b", f"10.1.{number >> 8}.{number & 255}/32") for number in range(20000)]
+    async with cluster("ab", endpoint("wa", "a", "10.0.0.1/32"), *many) as mesh:
+        a, b = mesh.start("a"), mesh.start("b")
+        await until(lambda: len(a.kernel.shown) == len(many))
+        await b.stop()
+        speaker, wanted = a.agent.mesh.speaker, a.agent.wanted
+        assert speaker is not None
+        assert wanted is not None
+        speaker.remove_peer(B)
+        while sum(map(len, speaker.table(family=IPV4_UNICAST))) > 1:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        assert a.kernel.shown  # who reads has not come so far
+        await a.agent.mesh.apply(dataclasses.replace(wanted, kernel=KernelRules(metrics=True)), restarting=False)
+        await until(lambda: a.kernel.shown == {})
         assert a.agent.mesh.learned[1] == 0
 
 
