@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.scenarios.objects import BORROWED, OWN_BLOCK, SIX_BLOCK, SIX_BORROWED, bgp_filter, version
+from tests.e2e.scenarios.objects import BORROWED, IN_BLOCK, OWN_BLOCK, SIX_BLOCK, SIX_BORROWED, bgp_filter, version
 from tests.e2e.scenarios.scenario import (
     AS_BASE,
     HOLES,
@@ -32,6 +32,7 @@ pytestmark = [pytest.mark.netns, pytest.mark.daemon]
 UNLIKE = " metric 2147483547"  # that of the stock node's LOCAL_PREF 100
 FAR, FAR6 = "10.50.0.0/16", "2001:db8:f01::/48"  # with a community and a longer path
 REJECT, ACCEPT = {"action": "Reject"}, {"action": "Accept"}
+EVERYTHING4 = {*OWN4, IN_BLOCK}  # ours that a filter lets out which accepts all: it comes before the own block
 
 
 def network(cidr: str, operator: str, **more: object) -> dict[str, object]:
@@ -82,19 +83,20 @@ OUT = [
                 }
             ]
         ),
-        told={*OWN4, *FROM_STOCK},
+        told={*EVERYTHING4, *FROM_STOCK},
         more=[at_tor(OWN_BLOCK, "(64512,7)", "(64512, 7, 8)")],
     ),
     router(
         "a longer path",
         filtered(exportV4=[{**ACCEPT, "operations": [{"prependASPath": {"prefix": [64600, 64601]}}]}]),
+        told={*EVERYTHING4, *FROM_STOCK},
         more=[at_tor(OWN_BLOCK, "BGP.as_path: 64512 64600 64601")],
     ),
     router(
         "a priority, for an internal neighbour",
         filtered(250, 64512, exportV4=[{**ACCEPT, "operations": [{"setPriority": {"value": 512}}]}]),
         "192.168.78.250",
-        told=OWN4,
+        told=EVERYTHING4,
         onward=(),
         more=[at_tor(OWN_BLOCK, "BGP.local_pref: 2147483135", at="192.168.78.250")],
     ),
