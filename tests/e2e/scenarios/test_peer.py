@@ -30,6 +30,8 @@ from tests.e2e.scenarios.stock import FROM_STOCK, FROM_TOR, STOCK4, STOCK6, TOR
 
 pytestmark = [pytest.mark.netns, pytest.mark.daemon]
 
+# `before={}`: a peering that was read before would stay as it was.
+
 RACK = "rack == 'r1' && !has(gone)"
 LOCAL_SIDE = [
     router("for all nodes", peer()),
@@ -38,7 +40,7 @@ LOCAL_SIDE = [
     router("for nodes with a label", {**node("host1", {"rack": "r1"}), **peer(nodeSelector=RACK)}),
     scenario("for nodes with another label", {**node("host1", {"rack": "r2"}), **peer(nodeSelector="rack in {'r1'}")}),
     router("for all, by a selector", peer(nodeSelector="all()")),
-    scenario("a selector that cannot be read", peer(nodeSelector="rack = 'r1'"), said="nodeSelector"),
+    scenario("a selector that cannot be read", peer(nodeSelector="rack = 'r1'"), said="nodeSelector", before={}),
     router(
         "two for one address: the first counts",
         {**peer(), **bgp_peer("ultimate", peerIP=TOR, asNumber=65009, node="host1")},
@@ -90,9 +92,12 @@ REMOTE_SIDE = [
     scenario("our own address beside the mesh", peer(21, asNumber=64512)),
     scenario("with workloads", bgp_peer(localWorkloadSelector="all()", asNumber=65001), said="localWorkloadSelector"),
     scenario(
-        "an address that is none", bgp_peer(peerIP="192.168.78", asNumber=65001), said="BGPPeer(tor): spec.peerIP"
+        "an address that is none",
+        bgp_peer(peerIP="192.168.78", asNumber=65001),
+        said="BGPPeer(tor): spec.peerIP",
+        before={},
     ),
-    scenario("without an AS", bgp_peer(peerIP=TOR), said="asNumber"),
+    scenario("without an AS", bgp_peer(peerIP=TOR), said="asNumber", before={}),
     router(
         "what can no longer be read stays as it was",
         peer(asNumber=[65009]),
@@ -127,7 +132,7 @@ SESSIONS = [
         FAR,
         kernel=KERNEL | via(TOR, {FAR}) | via(TOR, FROM_TOR),
     ),
-    scenario("by one of the other IP version", peer(reachableBy=STOCK6), said="reachableBy"),
+    scenario("by one of the other IP version", peer(reachableBy=STOCK6), said="reachableBy", before={}),
     router("our own AS in its paths: refused", peer(247), "192.168.78.247", heard=(), onward=()),
     router("our own AS in its paths: allowed", peer(247, numAllowedLocalASNumbers=1), "192.168.78.247", onward=()),
     router("a field of a later version", peer(fieldOfTomorrow="x")),
