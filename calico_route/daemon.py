@@ -189,13 +189,14 @@ async def _print_bird_config(settings: Settings, etcd: EtcdSettings | None, vers
     return await print_configuration(store, identity, _options(settings), _finder(etcd), version, sys.stdout)
 
 
-def _options(settings: Settings) -> Options:
-    """Raises OSError, ValueError for files that cannot be read; of secrets each by itself is only told."""
-    secrets: Mapping[SecretReference, str] = {}
+def _options(settings: Settings, secrets: Mapping[SecretReference, str] | None = None) -> Options:
+    """`secrets` are those that were read before. Raises OSError, ValueError for files that cannot be read; of secrets
+    each by itself is only told."""
+    secrets = secrets or {}
     if settings.secrets_dir is not None:
-        secrets, faults = read_secrets(settings.secrets_dir)
+        secrets, faults = read_secrets(settings.secrets_dir, secrets)
         for fault in faults:
-            log.error("%s; this password is left out", fault)
+            log.error("%s", fault)
     return Options(
         workloads_from_etcd=settings.workloads_from != "kernel",
         workloads_from_kernel=settings.workloads_from != "etcd",
@@ -270,9 +271,11 @@ def _reload(agent: Agent, settings: Settings) -> None:
     """Read the files again. What cannot be read changes nothing."""
     log.info("SIGHUP: reading the files again")
     try:
-        options = _options(settings)
-    except (OSError, ValueError) as error:
-        log.error("%s: %s; the password stays as it was", settings.mesh_password_file or settings.secrets_dir, error)
+        options = _options(settings, agent.options.secrets)
+    except OSError as error:
+        log.error("%s: %s; passwords stay as they were", error.filename, error.strerror)
+    except ValueError as error:
+        log.error("%s: %s; passwords stay as they were", settings.mesh_password_file, error)
     else:
         agent.options = dataclasses.replace(agent.options, password=options.password, secrets=options.secrets)
     reload = getattr(agent.datastore, "reload", None)

@@ -62,14 +62,11 @@ def reconcile(wanted: BgpState, actual: BgpState) -> list[Operation]:
     """
     operations: list[Operation] = []
     gone = actual.announcements - wanted.announcements
-    new = (
-        wanted.announcements - actual.announcements
-        if wanted.local_prefs == actual.local_prefs
-        else (wanted.announcements)
-    )
+    again = wanted.local_prefs != actual.local_prefs
+    new = wanted.announcements if again else wanted.announcements - actual.announcements
     if gone:
         operations.append(WithdrawRoutes(tuple(sorted(gone))))
-    if new or wanted.local_prefs != actual.local_prefs:
+    if new or again:
         operations.append(AnnounceRoutes(tuple(sorted(new)), wanted.local_prefs))
     if wanted.peers is actual.peers:  # nothing is compared where thousands are the same
         return operations

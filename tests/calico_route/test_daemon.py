@@ -143,7 +143,7 @@ def test_sighup_reads_the_password_again(lab: Lab) -> None:
         agent.wait_established()
     secret.write_text("\n")
     agents[0].process.popen.send_signal(signal.SIGHUP)
-    agents[0].said("the password stays as it was")
+    agents[0].said("passwords stay as they were")
     assert agents[0].established()
     secret.write_text("after\n")
     for agent in agents:
