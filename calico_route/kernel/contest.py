@@ -44,7 +44,10 @@ class Contest:
         """
         place = afi, nlri
         pause = 0.0
-        if not self.insist and place in self._shown:
+        lately = place in self._shown and (self._shown[place][1] > now or place in self.waiting)
+        if not lately:
+            self._strikes.pop(place, None)
+        elif not self.insist:
             strikes = self._strikes[place] = self._strikes.get(place, 0) + 1
             pause = min(LONGEST, 2.0 ** (strikes - 1))
         due = max(now + pause, self._last + INSIST)

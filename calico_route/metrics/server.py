@@ -51,12 +51,15 @@ class MetricsServer:
         self._clients.add(task)
         try:
             async with asyncio.timeout(PATIENCE):
+                head_only = False
                 status, kind, body = (503, _TEXT, b"too many clients\n")
                 if len(self._clients) <= MOST_CLIENTS or self._make_room():
                     self._silent[task] = None
-                    status, kind, body = await self._answer(reader, task)
+                    request = await self._request(reader, task)
+                    head_only = request.startswith(b"HEAD ")
+                    status, kind, body = self._answer(request)
                 head = f"HTTP/1.1 {status} {_WORDS[status]}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
-                writer.write(head.encode() + b"Connection: close\r\n\r\n" + body)
+                writer.write(head.encode() + b"Connection: close\r\n\r\n" + (b"" if head_only else body))
                 await writer.drain()
                 writer.close()
                 await writer.wait_closed()
@@ -75,13 +78,19 @@ class MetricsServer:
         del self._silent[task]
         return task.cancel()
 
-    async def _answer(self, reader: asyncio.StreamReader, task: asyncio.Task[None]) -> Answer:
+    async def _request(self, reader: asyncio.StreamReader, task: asyncio.Task[None]) -> bytes:
+        """The head of a request; b"" for one that is too long."""
         try:
             request = await reader.readuntil(b"\r\n\r\n")
-            self._silent.pop(task, None)
         except asyncio.IncompleteReadError:
             raise ConnectionError from None
         except asyncio.LimitOverrunError:
+            return b""
+        self._silent.pop(task, None)
+        return request
+
+    def _answer(self, request: bytes) -> Answer:
+        if not request:
             return 400, _TEXT, b"too long a request\n"
         words = request.split(b"\r\n", 1)[0].split()
         if len(words) != 3 or not words[2].startswith(b"HTTP/"):
@@ -89,8 +98,7 @@ class MetricsServer:
         if words[0] not in (b"GET", b"HEAD"):
             return 405, _TEXT, b"only GET is answered\n"
         path = words[1].partition(b"?")[0]
-        status, kind, body = self._page(path.decode("latin-1"))
-        return status, kind, body if words[0] == b"GET" else b""
+        return self._page(path.decode("latin-1"))
 
     def _page(self, path: str) -> Answer:
         if path == "/healthz":

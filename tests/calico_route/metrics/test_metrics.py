@@ -190,6 +190,7 @@ async def test_head_has_no_body() -> None:
         status, headers, body = await asked(made, b"HEAD /healthz HTTP/1.1\r\n\r\n")
         assert (status, body) == (200, "")
         assert headers["Content-Type"].startswith("text/plain")
+        assert headers["Content-Length"] == "3", "as GET has it (RFC 9110 section 8.6)"
 
 
 async def test_clients_that_say_nothing_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
