@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pybgp.local_socket import LONGEST_REQUEST, PATIENCE, LocalSocket, send
+from pybgp.local_socket import LONGEST_REQUEST, PATIENCE, LocalSocket
 
 log = logging.getLogger("pybgp.control")
 
@@ -39,7 +39,7 @@ class ControlSocket(LocalSocket):
             pass
 
     async def refuse(self, writer: asyncio.StreamWriter) -> None:
-        await _write(writer, {"id": None, "error": "too many clients, try again"})
+        await self._write(writer, {"id": None, "error": "too many clients, try again"})
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Read one request and answer it; False at the end."""
@@ -47,12 +47,12 @@ class ControlSocket(LocalSocket):
             async with asyncio.timeout(PATIENCE):
                 line = await reader.readline()
         except ValueError:  # longer than the limit
-            await _write(writer, {"id": None, "error": f"a request has at most {LONGEST_REQUEST} octets"})
+            await self._write(writer, {"id": None, "error": f"a request has at most {LONGEST_REQUEST} octets"})
             return False
         if not line:
             return False
         for reply in self._replies(line):
-            await _write(writer, reply)
+            await self._write(writer, reply)
             await asyncio.sleep(0)  # a client that reads fast does not keep the process from its other work
         return True
 
@@ -85,6 +85,5 @@ class ControlSocket(LocalSocket):
             log.exception("a request on the control socket failed")
             yield {"id": number, "error": f"the {self.what} failed to answer; its log says more"}
 
-
-async def _write(writer: asyncio.StreamWriter, reply: Members) -> None:
-    await send(writer, json.dumps(reply).encode() + b"\n")
+    async def _write(self, writer: asyncio.StreamWriter, reply: Members) -> None:
+        await self.send(writer, json.dumps(reply).encode() + b"\n")

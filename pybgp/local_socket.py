@@ -72,6 +72,13 @@ class LocalSocket(ABC):
     async def refuse(self, writer: asyncio.StreamWriter) -> None:
         """Say that there are too many clients already."""
 
+    @staticmethod
+    async def send(writer: asyncio.StreamWriter, data: bytes) -> None:
+        """Write to a client, and wait until it has read enough. TimeoutError where it does not read."""
+        writer.write(data)
+        async with asyncio.timeout(PATIENCE):
+            await writer.drain()
+
     def make_room(self) -> bool:
         """Whether one of the clients goes in favour of a new one, when there are too many."""
         return False
@@ -92,13 +99,6 @@ class LocalSocket(ABC):
         finally:
             self._clients.discard(task)
             writer.transport.abort()
-
-
-async def send(writer: asyncio.StreamWriter, data: bytes) -> None:
-    """Write to a client, and wait until it has read enough. TimeoutError where it does not read."""
-    writer.write(data)
-    async with asyncio.timeout(PATIENCE):
-        await writer.drain()
 
 
 def _clear(path: Path) -> None:

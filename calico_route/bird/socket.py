@@ -13,9 +13,6 @@ from .wire import SYNTAX, Facts, encode
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 5.0
-"""Seconds that a client may take to read a part of an answer."""
-
 IDLE = 1.0
 """Seconds after which a client that asks nothing makes room for a new one, when there are too many."""
 
@@ -29,13 +26,13 @@ class BirdSocket(LocalSocket):
         self._idle: dict[asyncio.Task[object], float] = {}  # since when, the longest first
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await self._write(writer, b"".join(encode([[greeting(self._facts)]])))
+        await self.send(writer, b"".join(encode([[greeting(self._facts)]])))
         restricted = False
         while True:
             try:
                 line = await self._line(reader)
             except ValueError:  # longer than any question
-                await self._write(writer, b"%04d Line too long\n" % SYNTAX)
+                await self.send(writer, b"%04d Line too long\n" % SYNTAX)
                 return
             question = line.decode("utf-8", "replace").strip()
             if not line.endswith(b"\n") or question in ("quit", "exit"):
@@ -63,20 +60,15 @@ class BirdSocket(LocalSocket):
             self._idle.pop(task, None)
 
     async def refuse(self, writer: asyncio.StreamWriter) -> None:
-        await self._write(writer, b"9000 Too many clients, try again\n")
+        await self.send(writer, b"9000 Too many clients, try again\n")
 
     async def _answer(self, question: str, writer: asyncio.StreamWriter, *, restricted: bool) -> None:
         try:
             for octets in encode(answer(question, self._facts, restricted=restricted)):
-                await self._write(writer, octets)
+                await self.send(writer, octets)
                 await asyncio.sleep(0)  # a long answer does not keep the agent from its other work
         except (OSError, TimeoutError):
             raise
         except Exception:
             log.exception("the question %r failed", question)
-            await self._write(writer, b"9000 Failed to answer; the agent's log says more\n")
-
-    async def _write(self, writer: asyncio.StreamWriter, octets: bytes) -> None:
-        writer.write(octets)
-        async with asyncio.timeout(PATIENCE):
-            await writer.drain()
+            await self.send(writer, b"9000 Failed to answer; the agent's log says more\n")

@@ -14,6 +14,7 @@ import pytest
 
 from calico_route.bird import BirdSocket
 from calico_route.bird import socket as bird_socket
+from pybgp import local_socket
 from tests.calico_route.bird.test_replies import Memory, told
 
 
@@ -90,7 +91,7 @@ async def test_restrict_holds_for_its_client_alone(tmp_path: Path) -> None:
 
 
 async def test_who_reads_nothing_is_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bird_socket, "PATIENCE", 0.2)
+    monkeypatch.setattr(local_socket, "PATIENCE", 0.2)
     path = tmp_path / "bird.ctl"
     async with client(path) as (reader, writer):
         slow, out = await asyncio.open_unix_connection(path, limit=1024)
