@@ -94,6 +94,9 @@ class LocalSocket(ABC):
                 await self.refuse(writer)
                 return
             await self.talk(reader, writer)
+            writer.close()  # when what was said last has gone out
+            async with asyncio.timeout(PATIENCE):
+                await writer.wait_closed()
         except (OSError, TimeoutError, asyncio.CancelledError):
             pass  # the client went, or took too long; or we are leaving
         finally:
