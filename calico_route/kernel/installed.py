@@ -159,7 +159,8 @@ class Installed:
         else:
             del self.installed[nlri]
             self.unconfirmed.pop(nlri, None)
-            self._lost.add(nlri)
+            if nlri in self.desired:
+                self._lost.add(nlri)
         return nlri in self.desired
 
     def forget_other(self, nlri: bytes, metric: int) -> bool:
@@ -195,7 +196,7 @@ class Installed:
         for nlri in gone:
             del self.installed[nlri]
             self.unconfirmed.pop(nlri, None)
-        self._lost.update(gone)
+        self._lost.update(nlri for nlri in gone if nlri in self.desired)
         self.touch(gone)
         return len(gone)
 

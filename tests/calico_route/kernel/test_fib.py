@@ -168,6 +168,17 @@ def test_a_link_that_was_down_between_two_reads_has_lost_its_routes() -> None:
     assert [work.op for work in fib.plan(10, 1.0)] == [Op.REPLACE]  # it may be there after all
 
 
+def test_a_route_of_before_that_somebody_deletes_leaves_its_place_to_whoever_comes() -> None:
+    state = made()
+    fib = state.fibs[IPV4]
+    fib.want([A], (PEER,), RouteOptions())
+    fib.settle(fib.plan(10, 0.0), {})
+    fib.grace()
+    state.take_in([RouteEvent(False, 0, 77, IPV4, A, ours(via(PEER)))], 0.0)
+    fib.want([A], (PEER,), RouteOptions())
+    assert [work.op for work in fib.plan(10, 0.0)] == [Op.ADD], "a REPLACE would overwrite what is not known yet"
+
+
 def test_a_link_that_no_route_of_ours_uses_may_come_and_go() -> None:
     state = made()
     state.take_in([LinkEvent(True, Link(9, "cali9", True, True, False))], 0.0)
