@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from demo.lab import Host, LabError, Process, wait_for
+from demo.lab import Host, Lab, LabError, Process, wait_for
+from tests.e2e.mesh import Mesh
 
 BASE = """
 log stderr all;
@@ -101,3 +102,16 @@ def mesh_configuration(host: Host, peers: Sequence[str], pool: str = "[ 192.168.
             channel_options="add paths on;" if not v6 else "",
         )
     return text
+
+
+def neighbours(lab: Lab) -> tuple[Mesh, Bird]:
+    """An agent that is not started yet, with a workload; and a BIRD with another one."""
+    mesh = Mesh(lab, 2)
+    first, second = mesh.hosts
+    mesh.etcd.start()
+    mesh.node(second)
+    bird = Bird(second, mesh_configuration(second, [first.address], "[ 192.168.8.0/24+ ]"))
+    bird.start()
+    mesh.workload(first, "c1", "192.168.7.1")
+    mesh.workload(second, "c2", "192.168.8.1")
+    return mesh, bird

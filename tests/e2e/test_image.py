@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from demo.lab import Lab, wait_for
-from tests.e2e.bird import Bird, mesh_configuration
+from tests.e2e.bird import neighbours
 from tests.e2e.image import NAME, Podman
-from tests.e2e.mesh import Mesh, bird_routes, wait_routes
+from tests.e2e.mesh import bird_routes, wait_routes
 from tests.e2e.test_privileges import NONE, TWO, credentials
 
 pytestmark = [pytest.mark.netns, pytest.mark.daemon]
@@ -26,14 +26,8 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
 
 
 def test_the_image_is_a_node(lab: Lab, podman: Podman) -> None:
-    mesh = Mesh(lab, 2)
-    first, second = mesh.hosts
-    mesh.etcd.start()
-    mesh.node(second)
-    bird = Bird(second, mesh_configuration(second, [first.address], "[ 192.168.8.0/24+ ]"))
-    bird.start()
-    mesh.workload(first, "c1", "192.168.7.1")
-    mesh.workload(second, "c2", "192.168.8.1")
+    mesh, bird = neighbours(lab)
+    first, _ = mesh.hosts
     name = f"node-{lab.tag}"
     flags = ["--rm", "--name", name, "--network", "host", "--cap-drop", "ALL"]
     flags += ["--cap-add", "NET_ADMIN", "--cap-add", "NET_BIND_SERVICE", "--read-only", "--read-only-tmpfs=false"]

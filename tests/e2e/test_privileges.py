@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from demo.lab import Host, Lab, wait_for
-from tests.e2e.bird import Bird, mesh_configuration
-from tests.e2e.mesh import Mesh, bird_routes, wait_routes
+from tests.e2e.bird import neighbours
+from tests.e2e.mesh import bird_routes, wait_routes
 
 pytestmark = [pytest.mark.netns, pytest.mark.daemon]
 
@@ -39,19 +39,6 @@ def as_user(host: Host, words: list[str]) -> list[str]:
     steps = 'mount --bind "$1" "$2" && cd "$2" && shift 2 && exec "$@"'  # for this process: `ip netns exec` unshares
     user = ["setpriv", "--reuid", USER, "--regid", USER, "--clear-groups", *limits]
     return host.command("sh", "-c", steps, "sh", here, str(there), *user, *words)
-
-
-def neighbours(lab: Lab) -> tuple[Mesh, Bird]:
-    """An agent that is not started yet, with a workload; and a BIRD with another one."""
-    mesh = Mesh(lab, 2)
-    first, second = mesh.hosts
-    mesh.etcd.start()
-    mesh.node(second)
-    bird = Bird(second, mesh_configuration(second, [first.address], "[ 192.168.8.0/24+ ]"))
-    bird.start()
-    mesh.workload(first, "c1", "192.168.7.1")
-    mesh.workload(second, "c2", "192.168.8.1")
-    return mesh, bird
 
 
 def test_an_ordinary_user_with_two_capabilities(lab: Lab) -> None:

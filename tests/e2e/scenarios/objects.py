@@ -14,6 +14,8 @@ State: TypeAlias = Mapping[str, str | None]
 OWN_BLOCK, BORROWED, IN_BLOCK = "192.168.221.64/26", "192.168.99.5/32", "192.168.221.65/32"
 SIX_BLOCK, SIX_BORROWED = "fd80::99:40/122", "fd80::98:5/128"
 
+EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
+
 
 def resource(plural: str, name: str, /, labels: Mapping[str, str] | None = None, **spec: Any) -> dict[str, str]:
     """Key and value of one object of Calico."""

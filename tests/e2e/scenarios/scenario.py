@@ -20,7 +20,7 @@ from tests.e2e.scenarios.objects import (
     bgp_filter,
     bgp_peer,
 )
-from tests.e2e.scenarios.stage import UP, Seen, Stage
+from tests.e2e.scenarios.stage import DOWN, UP, Seen, Stage
 from tests.e2e.scenarios.stock import (
     FROM_STOCK,
     FROM_TOR,
@@ -37,6 +37,8 @@ OURS = Ours()
 Look = Callable[[Stage], bool]
 
 MESH = {STOCK4: UP, STOCK6: UP}
+BOTH_DOWN = {STOCK4: DOWN, STOCK6: DOWN}
+UNLIKE = " metric 2147483547"  # that of the stock node's LOCAL_PREF 100
 OWN4, OWN6 = {OWN_BLOCK, BORROWED}, {SIX_BLOCK, SIX_BORROWED}
 OWN = OWN4 | OWN6
 POOLED = "192.168.130.0/24"  # what of the routers' routes lies in a pool
@@ -90,6 +92,7 @@ def scenario(name: str, state: State, sessions: Mapping[str, str] | None = None,
 ALONE: dict[str, Any] = {"sessions": {}, "stock": (), "kernel": HOLES}
 """A node without any session."""
 AS_BASE = scenario("the base", {}).seen
+LONELY = scenario("no session", {}, **ALONE).seen
 
 
 def router(

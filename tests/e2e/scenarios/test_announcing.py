@@ -28,6 +28,7 @@ from tests.e2e.scenarios.scenario import (
     HOLES,
     KERNEL4,
     KERNEL6,
+    UNLIKE,
     Scenario,
     at_stock,
     play,
@@ -39,7 +40,6 @@ from tests.e2e.scenarios.stock import FROM_STOCK, SIX_STOCK, STOCK4, STOCK6
 
 pytestmark = [pytest.mark.netns, pytest.mark.daemon]
 
-UNLIKE = " metric 2147483547"  # that of the stock node's LOCAL_PREF 100
 METRICS = via(STOCK4, FROM_STOCK, UNLIKE) | via(STOCK6, {SIX_STOCK}, UNLIKE)
 MOVED = "192.168.70.7/32"  # in etcd alone: no interface, no route
 

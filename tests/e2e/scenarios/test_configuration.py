@@ -6,6 +6,7 @@ import pytest
 
 from tests.e2e.scenarios.objects import (
     BORROWED,
+    EXCLUDED,
     MESH_OFF,
     OWN_BLOCK,
     SIX_BLOCK,
@@ -18,11 +19,14 @@ from tests.e2e.scenarios.objects import (
 from tests.e2e.scenarios.scenario import (
     ALONE,
     AS_BASE,
+    BOTH_DOWN,
     HOLES,
     KERNEL,
+    LONELY,
     OWN,
     OWN4,
     POOLED,
+    UNLIKE,
     Scenario,
     at_stock,
     listens,
@@ -34,15 +38,11 @@ from tests.e2e.scenarios.scenario import (
     session,
     via,
 )
-from tests.e2e.scenarios.stage import DOWN, Stage
+from tests.e2e.scenarios.stage import Stage
 from tests.e2e.scenarios.stock import FROM_STOCK, FROM_TOR, SIX_STOCK, STOCK4, STOCK6, TOR, Ours
 
 pytestmark = [pytest.mark.netns, pytest.mark.daemon]
 
-BOTH_DOWN = {STOCK4: DOWN, STOCK6: DOWN}
-EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
-UNLIKE = " metric 2147483547"  # that of the stock node's LOCAL_PREF 100
-LONELY = scenario("no session", {}, **ALONE).seen
 PASSWORD = bgp_configuration(nodeMeshPassword=secret("bgp", "mesh"))
 
 MESH = [

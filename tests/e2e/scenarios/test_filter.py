@@ -12,6 +12,7 @@ from tests.e2e.scenarios.scenario import (
     OWN4,
     OWN6,
     POOLED,
+    UNLIKE,
     Scenario,
     at_tor,
     filtered,
@@ -29,7 +30,6 @@ from tests.e2e.scenarios.stock import FROM_STOCK, FROM_TOR, SIX_FROM_TOR, SIX_ST
 
 pytestmark = [pytest.mark.netns, pytest.mark.daemon]
 
-UNLIKE = " metric 2147483547"  # that of the stock node's LOCAL_PREF 100
 FAR, FAR6 = "10.50.0.0/16", "2001:db8:f01::/48"  # with a community and a longer path
 REJECT, ACCEPT = {"action": "Reject"}, {"action": "Accept"}
 EVERYTHING4 = {*OWN4, IN_BLOCK}  # ours that a filter lets out which accepts all: it comes before the own block

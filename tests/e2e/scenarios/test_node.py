@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.scenarios.objects import MESH_OFF, bgp_configuration, bgp_peer, node, resource, version
+from tests.e2e.scenarios.objects import EXCLUDED, MESH_OFF, bgp_configuration, bgp_peer, node, resource, version
 from tests.e2e.scenarios.scenario import (
     ALONE,
     AS_BASE,
+    BOTH_DOWN,
     HOLES,
     KERNEL4,
     KERNEL6,
+    LONELY,
     MESH,
     OWN4,
     OWN6,
+    UNLIKE,
     Scenario,
     at_stock,
     parametrized,
@@ -25,12 +28,6 @@ from tests.e2e.scenarios.stage import DOWN, UP, Stage
 from tests.e2e.scenarios.stock import FROM_STOCK, SIX_STOCK, STOCK4, STOCK6, Ours
 
 pytestmark = [pytest.mark.netns, pytest.mark.daemon]
-
-BOTH_DOWN = {STOCK4: DOWN, STOCK6: DOWN}
-EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
-UNLIKE = " metric 2147483547"  # that of the stock node's LOCAL_PREF 100
-
-LONELY = scenario("no session", {}, **ALONE).seen
 
 SPELLINGS = [
     scenario("the base", {}),
