@@ -40,13 +40,16 @@ class Client:
         return self.whole(*words)[1:]
 
 
+UP_AND_RUNNING = b"0013 Daemon is up and running\n"
+
+
 def raw(path: str, question: str) -> bytes:
     """As programs ask that speak to the socket themselves; empty where the connection was refused."""
     with socket.socket(socket.AF_UNIX) as asking:
         asking.settimeout(5)
         asking.connect(path)
         octets = b""
-        with contextlib.suppress(ConnectionResetError):
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             asking.sendall(f"{question}\n".encode())
             while part := asking.recv(65536):
                 octets += part
@@ -191,19 +194,16 @@ def test_clients_of_bad_will(lab: Lab) -> None:
     mesh.agents[0].flags = ("--bird-socket", path)
     mesh.start()
     wait_for("the session", lambda: mesh.established(mesh.agents[0]) == 1)
-    held = []
-    for number in range(400):
-        one = socket.socket(socket.AF_UNIX)
-        one.connect(path)  # waits while the queue is full
-        one.settimeout(5)
-        held.append(one)
-        try:
-            one.sendall((b"show route\n" * 200, b"\x00\xff" * 300 + b"\n", b"show sta", b"")[number % 4])
-        except (BrokenPipeError, ConnectionResetError):
-            continue  # refused: there are others
-    wait_for("an answer all the same", lambda: raw(path, "show status").endswith(b"0013 Daemon is up and running\n"))
-    for one in held:
-        one.close()
+    with contextlib.ExitStack() as held:
+        for number in range(400):
+            one = held.enter_context(socket.socket(socket.AF_UNIX))
+            one.connect(path)  # waits while the queue is full
+            one.settimeout(5)
+            try:
+                one.sendall((b"show route\n" * 200, b"\x00\xff" * 300 + b"\n", b"show sta", b"")[number % 4])
+            except (BrokenPipeError, ConnectionResetError):
+                continue  # refused: there are others
+        wait_for("an answer all the same", lambda: raw(path, "show status").endswith(UP_AND_RUNNING))
     status = mesh.agents[0].status()
     assert status["sessions"]["established"] == 1
     assert status["peers"][0]["established_count"] == 1
