@@ -81,7 +81,7 @@ class _Sessions:
         if peer.local_workload_selector is not None:
             raise _UnservedError("sessions with workloads (localWorkloadSelector) are not served")
         if peer.peer_selector is not None:
-            yield from self._with_nodes(peer, self._selected(peer.peer_selector, "peerSelector"))
+            yield from self._with_nodes(peer, self._selected(peer.peer_selector))
         elif peer.peer_ip is not None:
             if peer.peer_ip.address not in self._own_addresses():
                 yield from self._with_address(peer, peer.peer_ip, self._node_at(peer, peer.peer_ip))
@@ -93,14 +93,14 @@ class _Sessions:
         if peer.reverse_peering == "Manual" or peer.local_workload_selector is not None:
             return
         if peer.peer_selector is not None:
-            if not _selects(peer.peer_selector, "peerSelector", self._own):
+            if not _selects(peer.peer_selector, self._own):
                 return
         elif peer.peer_ip is None or not self._is_us(peer):
             return
         if peer.node is not None:
             some = [node for node in self._nodes if node.name == peer.node]
         elif peer.node_selector is not None:
-            some = self._selected(peer.node_selector, "nodeSelector")
+            some = self._selected(peer.node_selector)
         else:
             some = self._nodes
         for made in self._with_nodes(peer, some):
@@ -123,8 +123,8 @@ class _Sessions:
     def _own_addresses(self) -> set[str]:
         return {one.address for one in (self._local.ipv4, self._local.ipv6) if one is not None}
 
-    def _selected(self, selector: str, field: str) -> list[Node]:
-        return [node for node in self._nodes if _selects(selector, field, node)]
+    def _selected(self, selector: str) -> list[Node]:
+        return [node for node in self._nodes if _selects(selector, node)]
 
     def _with_nodes(self, peer: BgpPeer, nodes: list[Node]) -> Iterator[MeshPeer]:
         for node in nodes:
@@ -140,7 +140,8 @@ class _Sessions:
         peer_as = peer.asn or (None if node is None else node.asn or self._view.asn)
         if peer_as is None:
             raise _UnservedError(f"peerIP {address} has no asNumber")
-        made = replace(self._session(peer, address, node, peer_as), reachable_by=_gateway(peer, there))
+        # A gateway leads to the address that is named: there is none on the way back from there.
+        made = replace(self._session(peer, address, node, peer_as), reachable_by=peer.reachable_by)
         yield made if port is None else replace(made, port=port, port_given=True)
 
     def _session(self, peer: BgpPeer, address: str, node: Node | None, peer_as: int) -> MeshPeer:
@@ -211,13 +212,6 @@ def _named(filters: list[BgpFilter], parts: list[tuple[FilterRule, ...]]) -> tup
     return tuple(NamedRules(one.name, some) for one, some in zip(filters, parts, strict=True) if some)
 
 
-def _gateway(peer: BgpPeer, there: PeerAddress) -> str | None:
-    """To the address that it names: there is none on the way back from there."""
-    if peer.reachable_by is not None and (":" in peer.reachable_by) != (":" in there.address):
-        raise _UnservedError(f"reachableBy {peer.reachable_by} is of another IP version than peerIP {there.address}")
-    return peer.reachable_by
-
-
 def _for_some(peer: BgpPeer) -> bool:
     return peer.node is not None or peer.node_selector is not None
 
@@ -225,14 +219,11 @@ def _for_some(peer: BgpPeer) -> bool:
 def _counts_for(peer: BgpPeer, node: Node) -> bool:
     if peer.node is not None:
         return peer.node == node.name
-    return peer.node_selector is None or _selects(peer.node_selector, "nodeSelector", node)
+    return peer.node_selector is None or _selects(peer.node_selector, node)
 
 
-def _selects(selector: str, field: str, node: Node) -> bool:
-    try:
-        return parse_selector(selector)(node.labels)
-    except ValueError as error:
-        raise _UnservedError(f"{field}: {error}") from None
+def _selects(selector: str, node: Node) -> bool:
+    return parse_selector(selector)(node.labels)  # one that cannot be read is no BgpPeer's
 
 
 def _keepalive(seconds: float | None, hold_time: int) -> float | None:

@@ -10,10 +10,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from .model import ClusterInformation, Kind
+from .model import HIGHEST_PRIORITY, ClusterInformation, Kind
 from .view import View
 
-HIGHEST_PRIORITY = 0x7FFFFFFF
 NORMAL_PRIORITY = 1024
 _WITHOUT_LOCAL_PREF = 1024  # the metric of a learned route that has none
 _VERSION = re.compile(r"v?(\d+)\.(\d+)(?:\D.*)?", re.ASCII | re.DOTALL)

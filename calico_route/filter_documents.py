@@ -8,10 +8,9 @@ from pybgp import Prefix
 from pybgp.policy import add_communities, add_large_communities
 
 from .fields import Fields, as_number
-from .model import BgpFilter, FilterOperation, FilterRule, ResourceKey
+from .model import HIGHEST_PRIORITY, BgpFilter, FilterOperation, FilterRule, ResourceKey
 
 OPERATORS = ("Equal", "NotEqual", "In", "NotIn")
-HIGHEST_PRIORITY = 0x7FFFFFFF
 _KNOWN = frozenset(
     (
         *("action", "cidr", "matchOperator", "prefixLength", "source", "interface", "peerType", "communities"),

@@ -16,6 +16,7 @@ from pybgp import Prefix
 
 DEFAULT_AS_NUMBER = 64512
 DEFAULT_BGP_PORT = 179
+HIGHEST_PRIORITY = 0x7FFFFFFF
 DEFAULT_POOL_NAME = "default-ipv4-ippool"
 DEFAULT_POOL_CIDR = "192.168.0.0/16"
 API_VERSION = "projectcalico.org/v3"

@@ -6,8 +6,8 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from calico_route.compat import HIGHEST_PRIORITY, Compat
-from calico_route.model import FilterOperation, FilterRule
+from calico_route.compat import Compat, local_pref_of
+from calico_route.model import HIGHEST_PRIORITY, FilterOperation, FilterRule
 from calico_route.programming import TUNNEL, KernelRules, Way
 from calico_route.telling import ExportRules, NamedRules
 from pybgp import Family, Prefix, format_address
@@ -70,7 +70,7 @@ def _conditions(rule: FilterRule, family: Family) -> Iterator[str]:
     if rule.as_path_prefix:
         yield f"(bgp_path ~ [= {' '.join(map(str, rule.as_path_prefix))} * =])"
     if rule.priority is not None:
-        yield f"((defined(bgp_local_pref)) && (bgp_local_pref = {HIGHEST_PRIORITY - rule.priority}))"
+        yield f"((defined(bgp_local_pref)) && (bgp_local_pref = {local_pref_of(rule.priority)}))"
 
 
 def _network(rule: FilterRule, bits: int) -> str:
@@ -98,7 +98,7 @@ def _operation(one: FilterOperation) -> str:
     if one.kind == "prepend" and isinstance(one.value, tuple):
         return " ".join(f"bgp_path.prepend({asn});" for asn in reversed(one.value))
     assert isinstance(one.value, int), f"there is no operation {one}"
-    return f"bgp_local_pref = {HIGHEST_PRIORITY - one.value};"
+    return f"bgp_local_pref = {local_pref_of(one.value)};"
 
 
 def _adding(value: str) -> str:
