@@ -56,7 +56,7 @@ def _echo(handle: socket.socket) -> None:
             data, sender = handle.recvfrom(100)
         except OSError:
             return
-        if not sender[0]:
+        if sender is None:  # shut down
             return
         with contextlib.suppress(OSError):
             handle.sendto(data, sender)
