@@ -62,7 +62,8 @@ class MemoryStore:
         at = min(revisions.values())
         while True:
             async with self._news:
-                await self._news.wait_for(lambda: self.away or self.revision > at)
+                while not self.away and self.revision <= at:
+                    await self._news.wait()
             self._check()
             news = [one for one in self._events if one.revision > at and one.key.startswith(tuple(revisions))]
             at = self.revision
