@@ -1,4 +1,5 @@
-"""`python -m calico_route`: reads the flags, then runs the agent, or asks a running one for its status or to drain.
+"""`python -m calico_route`: reads the flags, then runs the agent (`node`: with containers beside it), or asks a running
+one for its status or to drain.
 
 Exit codes: 0 left in good order (or the status was printed, or it is safe to stop), 1 could not go on (or no agent
 answers), 2 wrong flags or environment.
@@ -24,6 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from . import drain_command
 
         return drain_command.main(arguments[1:], os.environ, sys.stdout, sys.stderr)
+    if arguments[:1] == ["node"]:
+        from .node import run as run_node  # the agent, and all that its node has beside it
+
+        return run_node(arguments[1:], os.environ)
     if "--version" in arguments:
         from pybgp import __version__
 
