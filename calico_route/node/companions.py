@@ -21,6 +21,7 @@ from calico_route.policy import NftError, Policy
 from calico_route.report import Parts
 from calico_route.workload import WorkloadError, Workloads, WorkloadSocket
 
+from .docker import DockerWorkloads
 from .flags import NodeSettings
 from .profiles import StoredProfiles
 
@@ -104,7 +105,7 @@ async def _serve(
         return
     try:
         docker = DockerSide(
-            workloads,
+            DockerWorkloads(workloads),
             addresses,
             plugin_directory=settings.docker_plugin,
             proxy=settings.docker_proxy,

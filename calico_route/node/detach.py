@@ -49,7 +49,8 @@ def detach(settings: NodeSettings, arguments: Sequence[str], environ: Mapping[st
     deadline = time.monotonic() + WITHIN
     while time.monotonic() < deadline:
         status = _status(settings.agent.socket)
-        if status is not None and settings.workload_socket.exists():
+        knows = status is not None and status["as"] is not None  # who it is, which etcd tells
+        if status is not None and knows and settings.workload_socket.exists():
             _note_pid(settings.pid_file, process.pid)
             _tell(settings, status)
             return 0
