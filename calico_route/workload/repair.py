@@ -184,7 +184,7 @@ class Repair:
             log.warning("container %s, %s: %s: put right", *key, found)
             await owner.blocking(dataplane.set_up_outside, record.wiring)
         endpoint = None if known is None else known.get(resource_key(record))
-        if owner.rules is not None:
+        if owner.rules is not None and known is not None:  # without etcd those of before are in force
             await owner.rules.admit(endpoint or endpoint_of(record, owner.node))
         if found is not None:
             await owner.blocking(dataplane.add_routes, record.wiring)

@@ -40,7 +40,9 @@ THREADS = 4
 ASIDE = 1.0
 """Seconds from an interface that vanishes until it is looked into: as a rule the runtime says itself what became of the
 container, and has the first turn."""
-LEAVE_WITHIN = 3.0
+ADMITTED_WITHIN = 15.0
+"""Seconds that the rules of an interface may take: they are made of what etcd says."""
+LEAVE_WITHIN = 2.0
 """Seconds that work in progress gets at the end. What is not done then, the next start undoes."""
 
 _T = TypeVar("_T")
@@ -245,8 +247,7 @@ class Workloads:
         self.reached("interface", record)
         await self.blocking(dataplane.set_up_outside, wiring)
         self.reached("outside", record)
-        if self.rules is not None:
-            await self.rules.admit(endpoint_of(record, self.node))
+        await self._admitted(record)
         self.reached("rules", record)
         await self.blocking(dataplane.add_routes, wiring)
         self.reached("routes", record)
@@ -255,6 +256,16 @@ class Workloads:
         record = await self.written(record, Stage.READY)
         self.reached("ready", record)
         return record
+
+    async def _admitted(self, record: Record) -> None:
+        if self.rules is None:
+            return
+        try:
+            async with asyncio.timeout(ADMITTED_WITHIN):
+                await self.rules.admit(endpoint_of(record, self.node))
+        except TimeoutError:
+            words = f"no rules for {record.host_interface} within {ADMITTED_WITHIN:g} s: see `calico-route status`"
+            raise WorkloadError(words, code="unavailable") from None
 
     async def _addressed(self, record: Record) -> tuple[str, ...]:
         asked = record.request

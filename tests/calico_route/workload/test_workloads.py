@@ -125,7 +125,7 @@ async def test_handed_over_to_a_runtime_that_has_its_own_addresses(host: Host) -
 async def test_what_the_kernel_refuses_is_undone(host: Host, step: str) -> None:
     host.kernel.trouble[step] = WorkloadError("no", code="internal")
     async with host.running() as workloads:
-        with pytest.raises(WorkloadError, match="^no$"):
+        with pytest.raises(WorkloadError, match=r"^no$"):
             await workloads.add(asked(host))
         assert host.left() == {}
 
