@@ -342,3 +342,27 @@ async def test_many_at_once(site: Site) -> None:
     assert sorted(site.addresses.taken) == [f"192.168.0.{number}" for number in range(1, 9)]
     await site("rm", "-f", *names)
     await until("all given back", lambda: site.addresses.taken == {})
+
+
+async def test_a_container_that_was_created_past_the_proxy(site: Site) -> None:
+    """Its start through the port finds CALICO_IP, and connects it; one that cannot be connected is refused."""
+    await site.docker("create", "--name", "direct", "-e", "CALICO_IP=auto", "--network", "none", IMAGE, "sleep", "99")
+    said = await site("start", "direct", check=False)
+    assert "direct has CALICO_IP, was not created through this port" in said
+    await until("the address is given back", lambda: site.addresses.taken == {})
+    await site.docker("network", "create", "-d", "calico-route", "--ipam-driver", "calico-route",
+                      "--subnet", "0.0.0.0/0", "own")  # fmt: skip
+    await site.docker("create", "--name", "other", "-e", "CALICO_IP=auto", "--network", "own", IMAGE, "sleep", "99")
+    await site("start", "other")
+    await site("run", "-d", "--name", "third", "-e", "CALICO_IP=auto", "--network", "own", IMAGE, "sleep", "99")
+    seen = await site("inspect", "-f", "{{.NetworkSettings.Networks.own.IPAddress}}", "other", "third")
+    assert seen.split() == ["192.168.0.1", "192.168.0.2"]
+
+
+async def test_the_name_of_the_network_belongs_to_another_driver(site: Site) -> None:
+    await site.docker("network", "create", "-d", "macvlan", "-o", "parent=enp0s8", "calico", check=False)
+    if "calico" not in (await site.docker("network", "ls", "--format", "{{.Name}}")).split():
+        await site.docker("network", "create", "-d", "ipvlan", "-o", "parent=enp0s8", "calico")
+    said = await site("run", "-e", "CALICO_IP=auto", IMAGE, "true", check=False)
+    assert "Docker's network calico has the driver" in said
+    assert site.addresses.taken == {}
