@@ -1,4 +1,5 @@
-"""The Unix socket on which Docker calls its drivers: HTTP, POST, JSON; an error is {"Err": "…"}."""
+"""The Unix socket on which Docker calls its drivers: HTTP, POST, JSON. An error is {"Err": "…"}; for the IPAM driver it
+is {"Error": "…"}, so that both are said."""
 
 from __future__ import annotations
 
@@ -71,7 +72,7 @@ class Plugin:
                 await wire.send(b"HTTP/1.1 100 Continue\r\n\r\n")
             body = await wire.whole(request_framing(head), LONGEST_REQUEST)
             if head.method != "POST":
-                await wire.send(answer(405, {"Err": "calls of a plugin are POST"}, kind=_KIND))
+                await wire.send(_error(405, "calls of a plugin are POST"))
             else:
                 # A call is ended even if Docker hangs up: half an endpoint is none.
                 await wire.send(await asyncio.shield(self._answer(head.path, body)))
@@ -81,24 +82,28 @@ class Plugin:
     async def _answer(self, path: str, body: bytes) -> bytes:
         call = self._calls.get(path)
         if call is None:
-            return answer(404, {"Err": f"{DRIVER} has no call {path[:80]}"}, kind=_KIND)
+            return _error(404, f"{DRIVER} has no call {path[:80]}")
         try:
             document = json.loads(body) if body.strip() else {}
             if not isinstance(document, dict):
                 raise ValueError("no object")
         except (ValueError, RecursionError) as error:
-            return answer(400, {"Err": f"{path}: the request is no JSON object ({error})"}, kind=_KIND)
+            return _error(400, f"{path}: the request is no JSON object ({error})")
         try:
             return answer(200, await call(document), kind=_KIND)
         except WorkloadError as error:
             log.warning("%s refused: %s", path.lstrip("/"), error)
-            return answer(200, {"Err": f"{DRIVER}: {error}"}, kind=_KIND)
+            return _error(200, f"{DRIVER}: {error}")
         except OSError as error:
             log.error("%s failed: %s", path.lstrip("/"), error)
-            return answer(200, {"Err": f"{DRIVER}: {error}"}, kind=_KIND)
+            return _error(200, f"{DRIVER}: {error}")
         except Exception:  # one call must not end the connection of the others without a word
             log.exception("%s failed", path.lstrip("/"))
-            return answer(500, {"Err": f"{DRIVER}: an internal error; the agent's log says more"}, kind=_KIND)
+            return _error(500, f"{DRIVER}: an internal error; the agent's log says more")
+
+
+def _error(status: int, text: str) -> bytes:
+    return answer(status, {"Err": text, "Error": text}, kind=_KIND)
 
 
 async def _activate(_: dict[str, Any]) -> dict[str, Any]:

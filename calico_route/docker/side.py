@@ -45,17 +45,17 @@ class DockerSide:
         node: str | None = None,
     ) -> None:
         docker = DockerClient(docker_socket)
-        self._leases = Leases(addresses, Records(state_dir / "leases"), node or platform.node())
+        self.leases = Leases(addresses, Records(state_dir / "leases"), node or platform.node())
         networks, endpoints = Records(state_dir / "networks"), Records(state_dir / "endpoints")
-        self._driver = NetworkDriver(workloads, self._leases, networks, endpoints)
-        self._plugin = plugin_directory and Plugin(plugin_directory, self._driver, IpamDriver(self._leases))
-        self.proxy = Proxy(*proxy, docker, self._leases, Networks(docker)) if proxy else None
-        self._watcher = Watcher(docker, self._leases, self._driver)
+        self._driver = NetworkDriver(workloads, self.leases, networks, endpoints)
+        self._plugin = plugin_directory and Plugin(plugin_directory, self._driver, IpamDriver(self.leases))
+        self.proxy = Proxy(*proxy, docker, self.leases, Networks(docker)) if proxy else None
+        self._watcher = Watcher(docker, self.leases, self._driver)
         self._watching: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Listen and watch. OSError where a socket or the state's directory cannot be had, with nothing left behind."""
-        self._leases.load()
+        self.leases.load()
         self._driver.load()
         try:
             if self._plugin:

@@ -88,9 +88,25 @@ class Dockerd:
         }
 
     async def __call__(self, *words: str, port: int | None = None, check: bool = True, stdin: str | None = None) -> str:
-        """As `docker`, beside the event loop; all that was printed."""
-        done = await asyncio.to_thread(self.docker, *words, port=port, check=check, stdin=stdin)
-        return done.stdout + done.stderr
+        """As `docker`, beside the event loop and without a thread; all that was printed."""
+        process = await asyncio.create_subprocess_exec(
+            "docker",
+            *words,
+            env=self.environment(port),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        try:
+            async with asyncio.timeout(60):
+                printed, _ = await process.communicate((stdin or "").encode())
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if check and process.returncode != 0:
+            raise LabError(f"docker {' '.join(words)}: exit status {process.returncode}: {printed.decode()}")
+        return printed.decode()
 
     def image(self) -> None:
         """An image of busybox, made here."""

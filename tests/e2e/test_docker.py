@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from calico_route.docker import DockerSide
+from calico_route.docker.http import Wire, answer, request_framing
+from calico_route.docker.listening import Listening
 from demo.lab import Lab
 from tests.calico_route.docker.doubles import MemoryAddresses
 from tests.e2e.dockerd import IMAGE, Dockerd, IpWorkloads, skip_without_docker
@@ -67,7 +69,7 @@ async def until(what: str, condition: Callable[[], object]) -> None:
     """Wait for something that the event loop itself has a part in."""
     try:
         async with asyncio.timeout(30):
-            while not condition():
+            while not condition():  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
     except TimeoutError:
         pytest.fail(f"not seen: {what}")
@@ -185,16 +187,13 @@ async def test_the_command_line_through_the_port(site: Site, tmp_path: Path) -> 
     assert (
         await site("run", "--rm", "-i", IMAGE, "sh", "-c", "wc -c; echo done", stdin="x" * 300_000) == "300000\ndone\n"
     )
-    await site("run", "-d", "--name", "c", IMAGE, "sh", "-c", "echo begun; read line < /tmp/go; echo $line; exit 7")
-    assert "begun" in await site("logs", "c")
-    assert (
-        await site("exec", "-i", "c", "sh", "-c", "mkfifo /tmp/go; cat > /tmp/in; wc -c < /tmp/in", stdin="abc")
-        == "3\n"
-    )
+    await site("run", "-d", "--name", "box", IMAGE, "sh", "-c", "mkfifo /tmp/go; echo begun; cat /tmp/go")
+    assert "begun" in await site("logs", "box")
+    assert await site("exec", "-i", "box", "sh", "-c", "cat > /tmp/in; wc -c < /tmp/in", stdin="abc") == "3\n"
     large = tmp_path / "large"
     large.write_bytes(os.urandom(3_000_000))
-    await site("cp", str(large), "c:/tmp/large")
-    await site("cp", "c:/tmp/large", str(tmp_path / "back"))
+    await site("cp", str(large), "box:/tmp/large")
+    await site("cp", "box:/tmp/large", str(tmp_path / "back"))
     assert (tmp_path / "back").read_bytes() == large.read_bytes()
     assert "busybox" in await site("ps", "-a")
 
@@ -228,14 +227,12 @@ async def test_streams_that_last(site: Site) -> None:
 
     await site("create", "-i", "--name", "talks", IMAGE, "sh", "-c", "echo one; cat; exit 3")
     events = await begin("events", "--filter", "container=talks", "--format", "{{.Action}}")
-    waiting = await begin("wait", "talks")
-    # Its first line is only awaited below, when the stream is known to run.
     attached = await asyncio.create_subprocess_exec(
         "docker", "start", "-ai", "talks", env=environment,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     assert await line(attached) == "one\n"
-    logs = await begin("logs", "-f", "talks")
+    logs, waiting = await begin("logs", "-f", "talks"), await begin("wait", "talks")
     assert await line(logs) == "one\n"
     assert attached.stdin is not None
     attached.stdin.write(b"two\n")
@@ -283,15 +280,27 @@ async def test_a_terminal(site: Site) -> None:
     await until("its address given back", lambda: site.addresses.taken == {})
 
 
+async def refuse_all(wire: Wire) -> None:
+    """What Docker finds in place of its drivers."""
+    while (head := await wire.head()) is not None:
+        await wire.whole(request_framing(head), 1 << 20)
+        if head.path == "/Plugin.Activate":
+            await wire.send(answer(200, {"Implements": ["NetworkDriver", "IpamDriver"]}))
+        else:
+            await wire.send(answer(200, {"Err": "not now", "Error": "not now"}))
+
+
 async def test_containers_that_end_while_nobody_watches(site: Site) -> None:
-    """The drivers are away when one container is removed by force and another one's process dies: what they had is
-    given back afterwards. A third one is as it was."""
+    """The drivers fail while one container is removed by force and another one's process dies: what they had is given
+    back afterwards. A third one is as it was."""
     for name in ("removed", "dead", "stays"):
         await site("run", "-d", "--name", name, "-e", "CALICO_IP=auto", IMAGE, "sleep", "1000")
     await site.stop()
-    kill = asyncio.create_task(site.docker("kill", "dead"))
-    remove = asyncio.create_task(site.docker("rm", "-f", "removed"))
-    await asyncio.gather(kill, remove)  # Docker waits for its drivers, and gives up
+    failing = Listening(refuse_all)  # with nobody there at all Docker tries for minutes
+    await failing.unix(site.docker.plugins / "calico-route.sock")
+    await site.docker("kill", "dead")
+    await site.docker("rm", "-f", "removed")
+    await failing.close()
     assert len(site.workloads.interfaces()) == 3
     await site.start()
     await until("two are gone", lambda: list(site.addresses.taken) == ["192.168.0.3"])
@@ -300,11 +309,26 @@ async def test_containers_that_end_while_nobody_watches(site: Site) -> None:
     assert "192.168.0.3" in await site("exec", "stays", "ip", "address")
 
 
-async def test_the_daemon_is_killed_and_comes_back(site: Site) -> None:
-    await site("run", "-d", "--name", "one", "--restart", "always", "-e", "CALICO_IP=auto", IMAGE, "sleep", "1000")
+async def test_the_agent_restarts_between_two_calls_of_docker(site: Site) -> None:
+    """Whatever was told to one process, the next one knows: a container that ran before ends cleanly after."""
+    await site("run", "-d", "--name", "one", "-e", "CALICO_IP=auto", IMAGE, "sleep", "1000")
+    await site("create", "--name", "two", "-e", "CALICO_IP=auto", IMAGE, "sleep", "1000")
+    await site.stop()
+    await site.start()
+    await site("start", "two")
+    assert "192.168.0.2/32" in await site("exec", "two", "ip", "address")
+    await site("rm", "-f", "one", "two")
+    await until("both addresses given back", lambda: site.addresses.taken == {})
+    assert site.workloads.made == {}
+
+
+async def test_the_daemon_restarts(site: Site) -> None:
+    await site("run", "-d", "--name", "one", "--restart", "always", "--stop-timeout", "1", "-e", "CALICO_IP=auto",
+               IMAGE, "sleep", "1000")  # fmt: skip
     process = site.docker.process
     assert process is not None
-    await asyncio.to_thread(process.kill, 15)
+    await asyncio.to_thread(process.kill, 15, 40.0)
+    assert "no Docker daemon answers on" in await site("ps", check=False)
     await asyncio.to_thread(site.docker.start)
     await until("it runs again", lambda: len(site.workloads.made) == 1)
     assert (await site("inspect", "-f", "{{.NetworkSettings.IPAddress}}", "one")).split() == ["192.168.0.1"]
@@ -318,3 +342,27 @@ async def test_many_at_once(site: Site) -> None:
     assert sorted(site.addresses.taken) == [f"192.168.0.{number}" for number in range(1, 9)]
     await site("rm", "-f", *names)
     await until("all given back", lambda: site.addresses.taken == {})
+
+
+async def test_a_container_that_was_created_past_the_proxy(site: Site) -> None:
+    """Its start through the port finds CALICO_IP, and connects it; one that cannot be connected is refused."""
+    await site.docker("create", "--name", "direct", "-e", "CALICO_IP=auto", "--network", "none", IMAGE, "sleep", "99")
+    said = await site("start", "direct", check=False)
+    assert "direct has CALICO_IP, was not created through this port" in said
+    await until("the address is given back", lambda: site.addresses.taken == {})
+    await site.docker("network", "create", "-d", "calico-route", "--ipam-driver", "calico-route",
+                      "--subnet", "0.0.0.0/0", "own")  # fmt: skip
+    await site.docker("create", "--name", "other", "-e", "CALICO_IP=auto", "--network", "own", IMAGE, "sleep", "99")
+    await site("start", "other")
+    await site("run", "-d", "--name", "third", "-e", "CALICO_IP=auto", "--network", "own", IMAGE, "sleep", "99")
+    seen = await site("inspect", "-f", "{{.NetworkSettings.Networks.own.IPAddress}}", "other", "third")
+    assert seen.split() == ["192.168.0.1", "192.168.0.2"]
+
+
+async def test_the_name_of_the_network_belongs_to_another_driver(site: Site) -> None:
+    await site.docker("network", "create", "-d", "macvlan", "-o", "parent=enp0s8", "calico", check=False)
+    if "calico" not in (await site.docker("network", "ls", "--format", "{{.Name}}")).split():
+        await site.docker("network", "create", "-d", "ipvlan", "-o", "parent=enp0s8", "calico")
+    said = await site("run", "-e", "CALICO_IP=auto", IMAGE, "true", check=False)
+    assert "Docker's network calico has the driver" in said
+    assert site.addresses.taken == {}
