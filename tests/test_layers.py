@@ -49,6 +49,7 @@ THIRD_PARTY = {
     "grpc": {"calico_route/etcd"},
     "google": {"calico_route/etcd"},
     "yaml": {"calico_route"},
+    "typer": {"calico_route/commands"},
 }
 
 
