@@ -1,4 +1,4 @@
-"""The names of Calico's keys in etcd v3. No other module knows a path.
+"""The names of Calico's keys in etcd v3. No other module knows a path, but for `ipam/paths.py` those of addresses.
 
 Resources live at `/calico/resources/v3/projectcalico.org/<plural>/[<namespace>/]<name>`. What is watched
 is a list of prefixes, not all of `/calico/`: beside our kinds that holds the address blocks, a handle for

@@ -1,0 +1,247 @@
+"""From what is known to the table of nftables, change by change.
+
+    prerouting (raw)    spoofing      a workload's packets come from its own addresses, or are dropped
+    forward             from_workload → map from → from-IF → the policies' or profiles' -out chains → drop
+    forward             to_workload   → map to   → to-IF   → … -in chains → drop
+    input               host_from     as from_workload, after what every workload may ask of its host (DHCP, DNS, ND)
+    input               host          `to_host`: drop or accept what the workload's own rules have let out
+
+An accept ends its own base chain only, so that what goes from one workload to another has to be accepted twice. A
+`cali*` interface that is in no map has no rules yet, or none any more: dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from .cluster import Cluster, Local, PolicyKey
+from .expressions import (
+    Statement,
+    comment,
+    describe,
+    digest,
+    match,
+    meta,
+    payload,
+    readable,
+    rule_statements,
+    set_name,
+)
+from .model import TCP, UDP, Direction, NetworkPolicy, Profile, Selection
+from .table import Hook, RuleText, Table
+
+_DROP: tuple[Statement, ...] = ({"counter": None}, {"drop": None})
+_ACCEPT: Statement = {"accept": None}
+_RAW, _BEFORE_FILTER, _FILTER = -300, -1, 0
+_ADDRESS_TYPES = {4: "ipv4_addr", 6: "ipv6_addr"}
+_SUFFIX = {Direction.INGRESS: "in", Direction.EGRESS: "out"}
+_WAY = {Direction.INGRESS: "to", Direction.EGRESS: "from"}
+_ND_TYPES = [130, 131, 132, 133, 134, 135, 136, 143]
+TO_HOST = ("drop", "accept")
+
+
+class Compiler:
+    """Keeps a Table as a Cluster asks for."""
+
+    def __init__(self, cluster: Cluster, *, to_host: str = "drop") -> None:
+        if to_host not in TO_HOST:
+            raise ValueError(f"to_host {to_host!r}: must be drop or accept")
+        self.cluster = cluster
+        self.table = Table()
+        self._allowed: dict[str, frozenset[str]] = {}
+        _base(self.table, cluster.interface_prefix, to_host)
+
+    def update(self) -> set[str]:
+        """Bring the table up to what is known. The addresses whose connections have to be looked at again."""
+        delta = self.cluster.take_delta()
+        for selection in delta.selections:
+            self._selection(selection)
+        fresh = delta.selections
+        for selection, address, _ in delta.members:
+            if selection not in fresh and self.cluster.members.follows(selection):
+                name = set_name(selection, _version(address))
+                # The last word counts: an address may have come and gone, or gone from one endpoint to another.
+                self.table.element(name, address, self.cluster.members.has(selection, address))
+        for name in delta.profiles:
+            self._profile(name)
+        for key in delta.policies:
+            self._policy(key)
+        for interface in delta.interfaces:
+            self._interface(interface)
+        return delta.concerned
+
+    def _selection(self, selection: Selection) -> None:
+        followed = self.cluster.members.follows(selection)
+        members = list(self.cluster.members.of(selection))
+        for version, kind in _ADDRESS_TYPES.items():
+            name = set_name(selection, version)
+            wanted = [address for address in members if _version(address) == version]
+            if not followed:
+                self.table.drop_set(name)
+            elif name not in self.table.sets:
+                self.table.add_set(name, kind, wanted)
+            else:
+                for address in self.table.sets[name].elements.symmetric_difference(wanted):
+                    self.table.element(name, address, address in wanted)
+
+    def _profile(self, name: str) -> None:
+        profile = self.cluster.active_profile(name)
+        for direction in Direction:
+            chain = profile_chain(name, direction)
+            if profile is None:
+                self.table.drop_chain(chain)
+            else:
+                self.table.chain(chain, _rules(profile, direction))
+
+    def _policy(self, key: PolicyKey) -> None:
+        policy = self.cluster.active_policy(key)
+        for direction in Direction:
+            chain = policy_chain(key, direction)
+            if policy is None or direction not in policy.types:
+                self.table.drop_chain(chain)
+            else:
+                self.table.chain(chain, _rules(policy, direction))
+
+    def _interface(self, interface: str) -> None:
+        one = self.cluster.local.get(interface)
+        for direction in Direction:
+            way = _WAY[direction]
+            chain, profiles = f"{way}-{interface}", f"{way}-{interface}-profiles"
+            if one is None:
+                self.table.map(way, interface, None)
+                self.table.map(f"{way}_profiles", interface, None)
+                self.table.drop_chain(chain)
+                self.table.drop_chain(profiles)
+                continue
+            asked = [key for key in one.policies if direction in self.cluster.policies[key].types]
+            if asked:
+                self.table.chain(profiles, self._through_profiles(one, direction))
+                self.table.map(f"{way}_profiles", interface, profiles)
+                jumps = [_jump(policy_chain(key, direction), str(self.cluster.policies[key])) for key in asked]
+                self.table.chain(chain, [*jumps, RuleText(_DROP, "no policy decided")])
+            else:
+                self.table.chain(chain, self._through_profiles(one, direction))
+                self.table.map(f"{way}_profiles", interface, None)
+                self.table.drop_chain(profiles)
+            self.table.map(way, interface, chain)
+        self._allow(interface, frozenset(one.endpoint.addresses) if one is not None else frozenset())
+
+    def _through_profiles(self, one: Local, direction: Direction) -> Iterator[RuleText]:
+        for name in dict.fromkeys(one.endpoint.profiles):
+            if self.cluster.profile(name) is None:
+                yield RuleText(_DROP, comment(f"profile {name} does not exist"))
+                return
+            yield _jump(profile_chain(name, direction), f"profile {name}")
+        yield RuleText(_DROP, "no rule matched")
+
+    def _allow(self, interface: str, addresses: frozenset[str]) -> None:
+        before = self._allowed.pop(interface, frozenset())
+        if addresses:
+            self._allowed[interface] = addresses
+        for address in before ^ addresses:
+            self.table.element(f"allowed{_version(address)}", (interface, address), address in addresses)
+
+
+def profile_chain(name: str, direction: Direction) -> str:
+    return f"profile-{readable(name, 40)}-{digest(name)}-{_SUFFIX[direction]}"
+
+
+def policy_chain(key: PolicyKey, direction: Direction) -> str:
+    return f"policy-{readable(key[1], 40)}-{digest(*key)}-{_SUFFIX[direction]}"
+
+
+def _version(address: str) -> int:
+    return 6 if ":" in address else 4
+
+
+def _jump(chain: str, words: str) -> RuleText:
+    return RuleText(({"jump": {"target": chain}},), comment(words))
+
+
+def _rules(owner: Profile | NetworkPolicy, direction: Direction) -> Iterator[RuleText]:
+    for number, rule in enumerate(owner.rules(direction), 1):
+        words = comment(f"{number}: {describe(rule)}")
+        for statements in rule_statements(rule, direction):
+            yield RuleText(tuple(statements), words)
+
+
+def _base(table: Table, prefix: str, to_host: str) -> None:
+    """What does not depend on anybody."""
+    table.add_set("allowed4", ("ifname", "ipv4_addr"))
+    table.add_set("allowed6", ("ifname", "ipv6_addr"))
+    for name in ("from", "to", "from_profiles", "to_profiles"):
+        table.maps[name] = {}
+    came, goes = match(meta("iifname"), f"{prefix}*"), match(meta("oifname"), f"{prefix}*")
+    for name, hook, priority, entry, target in (
+        ("prerouting", "prerouting", _RAW, came, "spoofing"),
+        ("forward_from", "forward", _BEFORE_FILTER, came, "from_workload"),
+        ("forward_to", "forward", _FILTER, goes, "to_workload"),
+        ("input_from", "input", _BEFORE_FILTER, came, "host_from"),
+        ("input_host", "input", _FILTER, came, "host"),
+    ):
+        table.chain(name, [RuleText((entry, {"jump": {"target": target}}), target)], Hook(hook, priority))
+    table.chain("spoofing", _spoofing())
+    table.chain("from_workload", [*_tracked(), *_dispatch("iifname", "from")])
+    table.chain("to_workload", [*_tracked(), *_dispatch("oifname", "to")])
+    table.chain("host_from", [*_tracked(), *_of_every_host(), *_dispatch("iifname", "from")])
+    last = RuleText((_ACCEPT,), "to its host") if to_host == "accept" else RuleText(_DROP, "to its host")
+    table.chain("host", [RuleText((_established(), _ACCEPT), "known"), *_of_every_host(), last])
+
+
+def _established() -> Statement:
+    return match({"ct": {"key": "state"}}, ["established", "related"], "in")
+
+
+def _tracked() -> Iterator[RuleText]:
+    """A TCP connection begins with SYN. Without that rule one that was cut could come to life again from its other
+    end, as a new connection in that direction."""
+    yield RuleText((_established(), _ACCEPT), "known")
+    yield RuleText((match({"ct": {"key": "state"}}, "invalid", "in"), *_DROP), "not of any connection")
+    flags = {"&": [payload("tcp", "flags"), ["fin", "syn", "rst", "ack"]]}
+    new = match({"ct": {"key": "state"}}, "new", "in")
+    yield RuleText((match(meta("l4proto"), TCP), new, match(flags, "syn", "!="), *_DROP), "the middle of no connection")
+
+
+def _dispatch(key: str, name: str) -> Iterator[RuleText]:
+    yield RuleText(({"vmap": {"key": meta(key), "data": f"@{name}"}},), "to its rules")
+    yield RuleText(_DROP, "it has no rules")
+
+
+def _spoofing() -> Iterator[RuleText]:
+    for ip, version in (("ip", 4), ("ip6", 6)):
+        pair = {"concat": [meta("iifname"), payload(ip, "saddr")]}
+        yield RuleText((match(pair, f"@allowed{version}"), _ACCEPT), f"its own IPv{version} addresses")
+    yield RuleText(
+        (
+            match(payload("ip6", "saddr"), {"prefix": {"addr": "fe80::", "len": 10}}),
+            _ACCEPT,
+        ),
+        "link-local: not forwarded",
+    )
+    yield RuleText(
+        (match(payload("ip6", "saddr"), "::"), match(payload("icmpv6", "type"), _types([135, 143])), _ACCEPT),
+        "duplicate address detection",
+    )
+    yield RuleText(
+        (
+            match(payload("ip", "saddr"), "0.0.0.0"),
+            match(payload("udp", "sport"), 68),
+            match(payload("udp", "dport"), 67),
+            _ACCEPT,
+        ),
+        "DHCP",
+    )
+    yield RuleText(_DROP, "an address that is not its own")
+
+
+def _of_every_host() -> Iterator[RuleText]:
+    """What a workload may ask of its host whatever its rules say, as with v0.4.9."""
+    yield RuleText((match(payload("icmpv6", "type"), _types(_ND_TYPES)), _ACCEPT), "neighbour discovery")
+    yield RuleText((match(payload("udp", "sport"), 68), match(payload("udp", "dport"), 67), _ACCEPT), "DHCP")
+    yield RuleText((match(payload("udp", "sport"), 546), match(payload("udp", "dport"), 547), _ACCEPT), "DHCPv6")
+    for protocol in (TCP, UDP):
+        yield RuleText((match(meta("l4proto"), protocol), match(payload("th", "dport"), 53), _ACCEPT), "DNS")
+
+
+def _types(types: Iterable[int]) -> Statement:
+    return {"set": list(types)}
