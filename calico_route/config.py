@@ -76,7 +76,11 @@ class Settings:
 
 def read_settings(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
     """Settings of an agent. UsageError, with a line for each mistake."""
-    flags = parser().parse_args(arguments)
+    return settings_of(parser().parse_args(arguments), environ)
+
+
+def settings_of(flags: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
+    """The same of flags that are parsed already, by a parser that may know more of them."""
     reader = _Reader(flags, environ)
     settings = reader.read()
     if reader.mistakes:

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -32,8 +33,8 @@ from .kernel import Kernel, KernelError
 from .metrics import MetricsServer
 from .model import HostAddress, SecretReference
 from .notify import Notifier
-from .privileges import drop_privileges
-from .report import answer
+from .privileges import KEPT, drop_privileges
+from .report import Parts, answer
 from .secrets import read_secrets, state_of
 from .sessions import Options
 
@@ -50,19 +51,44 @@ SWITCH = 0.0001
 the kernel would wait for the loop, and 100,000 routes would take 1.3 times as long as a bare loop, not 1.0."""
 
 
-def run(settings: Settings, environ: Mapping[str, str]) -> int:
-    """Run an agent until a signal ends it. Returns the exit code; UsageError for settings that cannot work."""
+class CompanionError(Exception):
+    """What was to run beside the agent cannot: what, why, and what to do."""
+
+
+Companions = Callable[[EtcdSettings | None], AbstractAsyncContextManager[Parts]]
+"""What runs in the process beside the agent, which knows nothing of it: entered before the agent runs, left when it has
+ended. It gives what status tells of it; CompanionError at its start ends the process."""
+
+
+def run(
+    settings: Settings, environ: Mapping[str, str], *, companions: Companions | None = None, capabilities: int = KEPT
+) -> int:
+    """Run an agent until a signal ends it. Returns the exit code; UsageError for settings that cannot work.
+
+    `capabilities`: those that the process keeps, a bit for each.
+    """
     logs.configure(settings.log_level, settings.log_format)
     etcd = _etcd_settings(settings, environ) if settings.etcd else None
-    drop_privileges()
+    drop_privileges(capabilities)
     sys.setswitchinterval(SWITCH)
     if settings.print_bird_config is not None:
         return asyncio.run(_print_bird_config(settings, etcd, settings.print_bird_config))
     with gc_for_full_tables():
-        return asyncio.run(_main(settings, etcd, Notifier(environ)))
+        return asyncio.run(_main(settings, etcd, Notifier(environ), companions))
 
 
-async def _main(settings: Settings, etcd: EtcdSettings | None, notifier: Notifier) -> int:
+async def _main(
+    settings: Settings, etcd: EtcdSettings | None, notifier: Notifier, companions: Companions | None
+) -> int:
+    try:
+        async with nullcontext({}) if companions is None else companions(etcd) as parts:
+            return await _run(settings, etcd, notifier, parts)
+    except CompanionError as error:
+        log.error("%s", error)
+        return 1
+
+
+async def _run(settings: Settings, etcd: EtcdSettings | None, notifier: Notifier, parts: Parts) -> int:
     log.info("calico_route %s, node %s (from %s)", __version__, settings.node_name, settings.origins["node name"])
     for what in ("ip", "ip6", "asn"):
         if what in settings.origins:
@@ -89,7 +115,9 @@ async def _main(settings: Settings, etcd: EtcdSettings | None, notifier: Notifie
         asyncio.create_task(notifier.follow(partial(_works, agent), partial(_in_a_line, agent)), name="systemd"),
     ]
     sockets = [
-        await _opened(ControlSocket(settings.socket, partial(answer, agent), what="agent"), "status", "--socket"),
+        await _opened(
+            ControlSocket(settings.socket, partial(answer, agent, parts=parts), what="agent"), "status", "--socket"
+        ),
         *[await _opened(one, "answers for BIRD's clients", flag) for one, flag in _bird_sockets(agent, settings)],
     ]
     try:

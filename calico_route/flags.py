@@ -59,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
     made = _Parser(
         prog="calico-route",
         usage="calico-route (--peer-from-etcd [ENDPOINTS] | --peer-from-file FILE) [options]\n"
+        "       calico-route node [--detach] [options] | node stop [--force]\n"
         "       calico-route status [--json] [--routes] [--socket PATH]\n"
         "       calico-route drain [--wait SECONDS] [--end] [--socket PATH]\n"
         "       calico-route COMMAND ...",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -20,7 +21,11 @@ from .sessions import Local, MeshPeer
 PROBLEMS_SHOWN = 100
 
 
-def report(agent: Agent, *, routes: bool = False) -> dict[str, Any]:
+Parts = Mapping[str, Callable[[], dict[str, Any]]]
+"""What runs beside an agent in its process tells of itself, by name; `problems` in it are a list of texts."""
+
+
+def report(agent: Agent, *, routes: bool = False, parts: Parts | None = None) -> dict[str, Any]:
     """The state of an agent now. `routes`: with every route that is in the kernel."""
     wanted = agent.wanted
     local = agent.mesh.local or (wanted.local if wanted is not None else None)
@@ -58,17 +63,20 @@ def report(agent: Agent, *, routes: bool = False) -> dict[str, Any]:
     }
     if routes:
         document["routes"] = _routes(agent)
+    for name, part in (parts or {}).items():
+        document[name] = told = part()
+        document["problems"] += [str(one) for one in told.get("problems", ())][:PROBLEMS_SHOWN]
     return document
 
 
-def answer(agent: Agent, request: dict[str, Any]) -> dict[str, Any]:
+def answer(agent: Agent, request: dict[str, Any], parts: Parts | None = None) -> dict[str, Any]:
     """The answer to a request on the control socket. ValueError for one that is not known."""
     what = request.get("request")
     if what == "drain":
         agent.drain(_seconds(request.get("seconds")))
     elif what != "status":
         raise ValueError(f"unknown request {str(what)[:40]!r}: there are status and drain")
-    return {"status": report(agent, routes=request.get("routes") is True)}
+    return {"status": report(agent, routes=request.get("routes") is True, parts=parts)}
 
 
 def _seconds(value: object) -> float | None:

@@ -20,6 +20,8 @@ from .flags import SOCKET_DIRECTORY, UsageError, status_parser
 PATIENCE = 5.0  # seconds
 WIDTH = 110  # of sentences, in characters
 NO_AGENT, WRONG_FLAGS = 1, 2
+PARTS = ("workloads", "policy")
+"""What `calico-route node` runs beside the agent."""
 
 
 class NoAgentError(Exception):
@@ -103,6 +105,7 @@ def text(status: Mapping[str, Any], now: float) -> str:
         lines.append(f"DRAINING   {_draining(status['draining'], now)}")
     kernel, learned = status["kernel"], status["learned"]
     lines.append(f"routes     {len(status['announced'])} announced, {_both(learned)} learned, {_kernel(kernel)}")
+    lines += [f"{name:10} {_part(status[name])}" for name in PARTS if name in status]
     if status["peers"]:
         lines += ["", *table(_peer_rows(status["peers"], now))]
     held = [
@@ -120,6 +123,20 @@ def text(status: Mapping[str, Any], now: float) -> str:
     if "routes" in status:
         lines += _section("In the kernel", [one["route"] or one["prefix"] for one in status["routes"]])
     return "\n".join(lines) + "\n"
+
+
+def _part(told: Mapping[str, Any]) -> str:
+    """What runs beside the agent: its numbers and short words, in a line."""
+    found = []
+    for name, value in told.items():
+        word = name.replace("_", " ")
+        if isinstance(value, bool):
+            found.append(word if value else f"not {word}")
+        elif isinstance(value, int | float):
+            found.append(f"{value} {word}")
+        elif isinstance(value, str):
+            found.append(f"{word} {value}")
+    return ", ".join(found)
 
 
 def _verdict(status: Mapping[str, Any]) -> str:

@@ -22,6 +22,9 @@ PATIENCE = 5.0
 class LocalSocket(ABC):
     """The listening side, at `path`, its file with `mode`. `what` is the name of the process in errors: "agent"."""
 
+    most_clients = MOST_CLIENTS
+    longest_request = LONGEST_REQUEST  # octets, where `talk` reads lines
+
     def __init__(self, path: Path, *, what: str = "process", mode: int = 0o600) -> None:
         self.path = path
         self.what = what
@@ -46,7 +49,7 @@ class LocalSocket(ABC):
             finally:
                 os.umask(before)
             self._inode = self.path.lstat().st_ino
-            self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=LONGEST_REQUEST)
+            self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=self.longest_request)
         except BaseException:
             listener.close()
             raise
@@ -83,7 +86,7 @@ class LocalSocket(ABC):
         try:
             if self._closed:  # connected at the last moment
                 return
-            if len(self._clients) > MOST_CLIENTS and not self.make_room():
+            if len(self._clients) > self.most_clients and not self.make_room():
                 await self.refuse(writer)
                 return
             await self.talk(reader, writer)

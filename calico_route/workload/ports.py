@@ -59,3 +59,12 @@ class Rules(Protocol):
     async def dismiss(self, interface: str) -> None:
         """The interface is gone."""
         ...
+
+
+class Profiles(Protocol):
+    """The profiles of the cluster, by the names that people give them."""
+
+    async def ensure(self, names: Sequence[str], *, create: bool) -> tuple[str, ...]:
+        """Their names in the datastore, in the same order. One that is not there is made with the rules of a new
+        profile, or else is a WorkloadError (`unknown-profile`)."""
+        ...

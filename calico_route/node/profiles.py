@@ -1,0 +1,46 @@
+"""Profiles by the names that people give them, for workloads: what Calico calls them, and new ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from calico_route.etcd.store import Store
+from calico_route.policy import new_profile, stored_name
+from calico_route.policy.keys import profile_path
+from calico_route.workload import WorkloadError
+from calico_route.workload.endpoint import Endpoints
+
+
+class StoredProfiles:
+    """A `Profiles` of workload/ports.py over etcd."""
+
+    def __init__(self, store: Store, node: str) -> None:
+        self._store = store
+        self._etcd = Endpoints(store, node)
+        self._known: set[str] = set()
+
+    async def ensure(self, names: Sequence[str], *, create: bool) -> tuple[str, ...]:
+        found = []
+        for name in names:
+            try:
+                stored = stored_name(name)
+                path = profile_path(stored)
+                document = new_profile(name, uid=uuid4(), created=datetime.now(UTC))
+            except ValueError as error:
+                raise WorkloadError(f"profile {name!r}: {error}") from None
+            value = json.dumps(document, separators=(",", ":")).encode()
+            await self._etcd.tried(lambda: self._there(path, value, create), f"read the profile {name}")  # noqa: B023
+            found.append(stored)
+        return tuple(found)
+
+    async def _there(self, path: bytes, value: bytes, create: bool) -> None:
+        if await self._store.get(path) is not None:
+            return
+        if not create:
+            name = path.rpartition(b"/")[2].decode()
+            words = f"there is no profile {name}: calico-route profile add {name}"
+            raise WorkloadError(words, code="unknown-profile")
+        await self._store.create(path, value)  # if somebody else has just done so, fine

@@ -1,0 +1,130 @@
+"""`calico-route node stop`: the agent ends, and its Node in the datastore with it. Refused while workloads exist."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import signal
+from collections.abc import Mapping, Sequence
+from typing import TextIO
+
+from calico_route.config import read_password
+from calico_route.documents import read_value
+from calico_route.etcd.drivers import open_store
+from calico_route.etcd.settings import SettingsError, check_certificates, read_settings
+from calico_route.etcd.store import Store, StoreError, Write
+from calico_route.flags import UsageError
+from calico_route.keys import WORKLOADS, format_path, parse_path
+from calico_route.model import Kind, ResourceKey, WorkloadEndpoint
+from calico_route.status import NoAgentError, ask
+
+from .flags import NodeSettings, node_parser, node_settings_of
+
+WITHIN = 10.0
+"""Seconds until the agent has to have ended: twice what it takes at most."""
+SHOWN = 5
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str], out: TextIO, err: TextIO) -> int:
+    """Returns the exit code: 0 stopped (or nothing ran), 1 refused or not done, 2 wrong flags."""
+    made = node_parser()
+    made.prog = "calico-route node stop"
+    made.add_argument("--force", action="store_true", help="also while workloads exist on this node; they stay")
+    try:
+        flags = made.parse_args(arguments)
+        settings = node_settings_of(flags, environ)
+        return asyncio.run(_stop(settings, environ, flags.force, out, err))
+    except UsageError as error:
+        for line in str(error).splitlines():
+            print(f"calico-route node stop: {line}", file=err)
+        return 2
+
+
+async def _stop(settings: NodeSettings, environ: Mapping[str, str], force: bool, out: TextIO, err: TextIO) -> int:
+    node = settings.agent.node_name
+    store = _store(settings, environ)
+    try:
+        try:
+            found = await _workloads(store, node)
+        except StoreError as error:
+            print(f"calico-route node stop: etcd at {store.endpoint}: {error}", file=err)
+            if not force:
+                print("whether workloads exist cannot be told: try again, or give --force", file=err)
+                return 1
+            found = []
+        if found and not force:
+            print("Current host has active endpoints so can't be stopped. Force with --force", file=err)
+            more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+            print(f"{len(found)} on {node}: {', '.join(found[:SHOWN])}{more}", file=err)
+            return 1
+        if not _end(settings, out, err):
+            return 1
+        try:
+            await store.transact([Write(format_path(ResourceKey(Kind.NODE, "", node)), None)])
+        except StoreError as error:
+            print(f"calico-route node stop: its Node stays in etcd at {store.endpoint}: {error}", file=err)
+            return 1
+        print("Node stopped and all configuration removed", file=out)
+        if found:
+            print(f"{len(found)} workloads stay on {node}; nobody announces them any more", file=out)
+        return 0
+    finally:
+        await store.close()
+
+
+def _store(settings: NodeSettings, environ: Mapping[str, str]) -> Store:
+    agent = settings.agent
+    try:
+        etcd = read_settings(
+            environ,
+            endpoints=agent.endpoints,
+            ca_file=agent.etcd_ca_cert,
+            cert_file=agent.etcd_cert,
+            key_file=agent.etcd_key,
+            username=agent.etcd_username,
+            password=None if agent.etcd_password_file is None else read_password(agent.etcd_password_file),
+            driver=agent.etcd_driver,
+        )
+        check_certificates(etcd)
+        return open_store(etcd)
+    except SettingsError as error:
+        raise UsageError(str(error)) from None
+
+
+async def _workloads(store: Store, node: str) -> list[str]:
+    """The names of the endpoints of a node, whoever made them."""
+    needle = node.encode()
+    snapshot = await store.snapshot([WORKLOADS], lambda _, value: needle in value)
+    found = []
+    for path, value in snapshot.values.items():
+        key = parse_path(path)
+        read = None if key is None else read_value(key, value).resource
+        if isinstance(read, WorkloadEndpoint) and read.node == node:
+            found.append(read.name)
+    return sorted(found)
+
+
+def _end(settings: NodeSettings, out: TextIO, err: TextIO) -> bool:
+    """End the agent and wait for it. Whether none runs any more."""
+    try:
+        pid = int(ask(settings.agent.socket)["pid"])
+    except NoAgentError:
+        print(f"no agent of {settings.agent.node_name} runs here", file=out)
+        return True
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        signal.pidfd_send_signal(descriptor, signal.SIGTERM)
+        if not select.select([descriptor], [], [], WITHIN)[0]:
+            print(f"calico-route node stop: the agent (pid {pid}) has not ended within {WITHIN:g} s", file=err)
+            return False
+    except PermissionError:
+        print(f"calico-route node stop: the agent (pid {pid}) is another user's: be root", file=err)
+        return False
+    finally:
+        os.close(descriptor)
+    settings.pid_file.unlink(missing_ok=True)
+    return True
