@@ -50,6 +50,7 @@ THIRD_PARTY = {
     "grpc": {"calico_route/etcd"},
     "google": {"calico_route/etcd"},
     "yaml": {"calico_route"},
+    "typer": {"calico_route/commands"},
 }
 
 NODE_PACKAGES: tuple[tuple[str, ...], ...] = (("policy", "ipam"), ("workload",), ("docker",), ("node",), ("commands",))

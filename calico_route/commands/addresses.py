@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from typing import Annotated, Any
 
 import typer
@@ -17,8 +17,8 @@ from calico_route.workload.ports import WorkloadError
 from .answer import Answer, BadInput, Refused, rows
 from .command import command
 from .in_use import in_use
-from .objects import Kind, Objects, unreadable
-from .pool import Network, network_of
+from .objects import Kind, Objects
+from .pool import network_of
 from .workload_socket import WHAT_TO_DO
 
 
@@ -29,38 +29,34 @@ def add_commands(app: typer.Typer) -> None:
         app,
         "show",
         examples="calico-route ipam show\ncalico-route ipam show 192.168.0.1\n"
-        "calico-route ipam show --addresses --json",
+        "calico-route ipam show --blocks\ncalico-route ipam show --addresses --json",
     )
     async def show(
         objects: Objects,
         address: Annotated[str | None, typer.Argument(metavar="[IP]", help="who has this one")] = None,
+        blocks: Annotated[bool, typer.Option("--blocks", help="the blocks, and whose each is")] = False,
         addresses: Annotated[bool, typer.Option("--addresses", help="every address that somebody has")] = False,
     ) -> Answer:
-        """How many addresses of each pool are in use, or who has one."""
-        pools = await objects.all(Kind.POOL)
-        networks = [(pool, network) for pool in pools if (network := network_of(pool)) is not None]
-        notes = unreadable(pools)
-        if address is not None:
-            return await _who(objects, address, [network for _, network in networks])
-        found = [(pool, network, await in_use(objects, network)) for pool, network in networks]
+        """How many addresses of each pool are in use; or who has one."""
         if addresses:
-            uses = [use for _, _, each in found for use in each]
-            body = [(use.address, use.node, use.holder, "" if use.endpoint else "no endpoint") for use in uses]
-            head = ("address", "node", "holder", "note")
-            return Answer([use.document for use in uses], rows(head, body, none="no address is in use"), notes)
-        document = [
-            {
-                "pool": pool.name,
-                "cidr": str(network),
-                "addresses": network.num_addresses,
-                "in_use": len(uses),
-                "free": network.num_addresses - len(uses),
-                "without_endpoint": sum(not use.endpoint for use in uses),
-            }
-            for pool, network, uses in found
-        ]
-        table = [(one["cidr"], one["pool"], one["in_use"], one["free"], _share(one)) for one in document]
-        return Answer(document, rows(("cidr", "pool", "in use", "free", "used"), table, none="no pool"), notes)
+            return await _all_addresses(objects)
+        async with _ipam(objects) as ipam:
+            found = await ipam.show(None if address is None else _address(address))
+        if address is not None:
+            return Answer(found, _described(found))
+        if blocks:
+            body = [
+                (one["cidr"], one["node"], one["used"], one["free"], _borrowed(one["borrowed"]))
+                for one in found["blocks"]
+            ]
+            table = rows(("block", "node", "in use", "free", "borrowed by"), body, none="no block")
+        else:
+            body = [
+                (one["cidr"], one["name"], one["used"], one["free"], _share(one), one["blocks"], one["state"])
+                for one in found["pools"]
+            ]
+            table = rows(("cidr", "pool", "in use", "free", "used", "blocks", "state"), body, none="no pool")
+        return Answer(found, table, found["problems"])
 
     @command(
         app,
@@ -70,67 +66,100 @@ def add_commands(app: typer.Typer) -> None:
     )
     async def release(
         objects: Objects,
-        address: Annotated[str | None, typer.Argument(metavar="[IP]")] = None,
+        address: Annotated[list[str] | None, typer.Argument(metavar="[IP]...")] = None,
         node: Annotated[
-            str | None, typer.Option(metavar="NAME", help="all that a node has: one that will not come back")
+            str | None, typer.Option(metavar="NAME", help="all that a node has which will not come back")
         ] = None,
         handle: Annotated[str | None, typer.Option(metavar="HANDLE", help="all that a handle holds")] = None,
-        force: Annotated[bool, typer.Option("--force", help="even though an endpoint has it")] = False,
+        force: Annotated[
+            bool, typer.Option("--force", help="even though a workload has it, or the node seems to live")
+        ] = False,
     ) -> Answer:
-        """Give addresses back that nobody uses any more."""
-        if sum(one is not None for one in (address, node, handle)) != 1:
-            raise BadInput("say what to release: an address, or --node NAME, or --handle HANDLE")
+        """Give addresses back that nobody uses any more; with --node also its endpoints and blocks."""
+        if sum(bool(one) for one in (address, node, handle)) != 1:
+            raise BadInput("say what to release: addresses, or --node NAME, or --handle HANDLE")
+        wanted = [_address(text) for text in address or []]
         async with _ipam(objects) as ipam:
             if node is not None:
-                await _refuse_living(objects, node, force)
-                freed = await ipam.release_node(node)
-            else:
-                freed = await ipam.release(handle or await _handle_of(objects, str(address), force))
+                gone = await ipam.release_node(node, force=force)
+                document = {name: list(what) for name, what in gone._asdict().items()}
+                counts = ", ".join(f"{len(what)} {name}" for name, what in document.items())
+                return Answer(document, [f"node {node} has given back {counts}"])
+            freed = await (ipam.release(handle) if handle else ipam.release_addresses(wanted, force=force))
+        missing = sorted(set(wanted) - set(freed))
         if not freed:
-            raise Refused(f"{address or node or handle} holds no address: see calico-route ipam show --addresses")
-        return Answer({"released": list(freed)}, [f"released: {', '.join(freed)}"])
+            what = f"handle {handle} holds nothing" if handle else f"nobody holds {', '.join(missing)}"
+            raise Refused(f"{what}: see calico-route ipam show --addresses")
+        notes = [f"nobody holds {', '.join(missing)}"] if missing else []
+        return Answer({"released": list(freed)}, [f"released: {', '.join(freed)}"], notes)
+
+    @command(app, "check", examples="calico-route ipam check\ncalico-route ipam check --repair --json")
+    async def check(
+        objects: Objects,
+        repair: Annotated[
+            bool, typer.Option("--repair", help="put right what can be without a person (it looks twice, 3 s apart)")
+        ] = False,
+    ) -> Answer:
+        """What does not fit together: leaked addresses, workloads whose address is not theirs, handles, claims.
+        Exit code 1 while something is left."""
+        async with _ipam(objects) as ipam:
+            found = await ipam.check(repair=repair)
+        failed = dict(found.failed)
+        document = [
+            {
+                "kind": str(one.kind),
+                "words": one.words,
+                "repairable": one.repairable,
+                "repaired": one in found.repaired,
+                "failed": failed.get(one),
+            }
+            for one in dict.fromkeys([*found.repaired, *found.findings])
+        ]
+        lines = [_finding(one) for one in document] or ["all records of addresses fit together"]
+        left = [one for one in document if not one["repaired"]]
+        if not repair and any(one["repairable"] for one in left):
+            lines.append("what is marked * is put right by: calico-route ipam check --repair")
+        return Answer(document, lines, exit_code=1 if left else 0)
+
+
+def _finding(one: dict[str, Any]) -> str:
+    if one["repaired"]:
+        return f"repaired  {one['words']}"
+    if one["failed"]:
+        return f"failed    {one['words']}: {one['failed']}"
+    return f"{'*' if one['repairable'] else ' '}         {one['words']}"
+
+
+async def _all_addresses(objects: Objects) -> Answer:
+    pools = [network for pool in await objects.all(Kind.POOL) if (network := network_of(pool)) is not None]
+    uses = [use for network in pools for use in await in_use(objects, network)]
+    body = [(use.address, use.node, use.holder, "" if use.endpoint else "no endpoint") for use in uses]
+    table = rows(("address", "node", "holder", "note"), body, none="no address is in use")
+    return Answer([use.document for use in uses], table)
+
+
+def _described(found: dict[str, Any]) -> list[str]:
+    address = found["address"]
+    if not found["pool"]:
+        return [f"{address} is in no pool"]
+    if found["assigned"]:
+        whose = ", ".join(f"{name} {value}" for name, value in sorted(found["attributes"].items()))
+        lines = [f"{address} is assigned to handle {found['handle'] or '(none)'}{f' ({whose})' if whose else ''}"]
+    elif found["reserved"]:
+        lines = [f"{address} is never assigned: {found['reserved']}"]
+    else:
+        lines = [f"{address} is free"]
+    lines += [f"endpoint {one}" for one in found["endpoints"]]
+    block = f"block {found['block']} of {found['block_node'] or 'nobody'}" if found["block"] else "no block yet"
+    return [*lines, f"pool {found['pool']}, {block}"]
+
+
+def _borrowed(nodes: dict[str, int]) -> str:
+    return ", ".join(f"{node} ({count})" for node, count in nodes.items())
 
 
 def _share(one: dict[str, Any]) -> str:
-    return f"{100 * one['in_use'] / one['addresses']:.1f} %"
-
-
-async def _who(objects: Objects, text: str, networks: list[Network]) -> Answer:
-    address = _address(text)
-    network = next((one for one in networks if ip_address(address) in one), None)
-    if network is None:
-        known = ", ".join(map(str, networks))
-        raise Refused(f"{address} is in no pool; there is {known or 'none at all'}")
-    use = next((one for one in await in_use(objects, network) if one.address == address), None)
-    if use is None:
-        return Answer({"address": address, "node": None, "holder": None, "endpoint": False}, [f"{address} is free"])
-    note = "" if use.endpoint else "; no endpoint has it: see calico-route ipam check"
-    return Answer(use.document, [f"{address} is held by {use.holder} on {use.node or '?'}{note}"])
-
-
-async def _handle_of(objects: Objects, text: str, force: bool) -> str:
-    """The handle that holds an address which no endpoint has."""
-    address = _address(text)
-    network = ip_network(address)
-    endpoints = [use for use in await in_use(objects, network) if use.endpoint]
-    if endpoints and not force:
-        raise Refused(
-            f"{endpoints[0].holder} on {endpoints[0].node} has {address}: remove that (calico-route container "
-            "remove), or give --force"
-        )
-    held = await in_use(objects, network, records_alone=True)
-    if not held:
-        raise Refused(f"{address} is free: there is nothing to release")
-    return held[0].holder
-
-
-async def _refuse_living(objects: Objects, node: str, force: bool) -> None:
-    endpoints = [one for one in await objects.all(Kind.ENDPOINT) if one.spec.get("node") == node]
-    if endpoints and not force:
-        raise Refused(
-            f"node {node} has {len(endpoints)} endpoints in etcd, the first is {endpoints[0].name}: if the node will "
-            "not come back give --force"
-        )
+    return f"{100 * one['used'] / one['addresses']:.1f} %"
 
 
 def _address(text: str) -> str:
