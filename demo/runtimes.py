@@ -6,10 +6,12 @@ static busybox, made here: no registry is asked.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -143,9 +145,13 @@ class Docker(Runtime):
         inside = ["nsenter", f"--net=/run/netns/{self.host.netns}"]
         return [*inside, "env", f"DOCKER_HOST={self.proxy}", "docker", *words]
 
-    def direct(self, *words: str, check: bool = True) -> str:
+    def direct(self, *words: str, check: bool = True, timeout: float = 60.0) -> str:
         """Past the proxy."""
-        return self.host.lab.run("docker", "-H", f"unix://{self.socket}", *words, check=check)
+        return self.host.lab.run("docker", "-H", f"unix://{self.socket}", *words, check=check, timeout=timeout)
+
+    def exec(self, container: str, *words: str, check: bool = False, timeout: float = 60.0) -> str:
+        """Past the proxy, which is not there while the agent is not."""
+        return self.direct("exec", container, *words, check=check, timeout=timeout)
 
     def start(self) -> None:
         settings = {
@@ -177,11 +183,20 @@ class Docker(Runtime):
         return "Server Version" in self.direct("info", check=False)
 
     def close(self) -> None:
-        names = self.direct("ps", "--all", "--quiet", check=False).split()
-        if names:
-            self.direct("rm", "--force", *names, check=False)
+        """Without a word to the drivers, whose agent may be gone: the daemon would wait for it."""
+
+        for name in self.direct("ps", "--quiet", check=False).split():
+            self._kill(self.direct("inspect", "--format", "{{.State.Pid}}", name, check=False))
         if self.process is not None:
             self.process.stop()
+        containerd = self.folder / "exec" / "containerd" / "containerd.pid"
+        if containerd.exists():
+            self._kill(containerd.read_text())
+
+    @staticmethod
+    def _kill(pid: str) -> None:
+        with contextlib.suppress(ProcessLookupError, ValueError):
+            os.kill(int(pid), signal.SIGKILL)
 
 
 class Bare(Runtime):
