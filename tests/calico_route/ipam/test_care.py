@@ -86,7 +86,7 @@ async def test_blocks_that_contradict_themselves(lab: Lab) -> None:
     assert await kinds(lab) == ["contradiction", "dead-node"]
     check = await lab.ipam("host1").check(repair=True, settle=0)
     assert [one.kind for one in check.repaired] == [Kind.CONTRADICTION]
-    assert await lab.ipam("host2").assign("y", attributes={}) == ("192.168.0.2",)
+    assert await lab.ipam("host3").assign("y", attributes={}) == ("192.168.0.2",)
 
 
 async def test_handles_that_say_something_else(lab: Lab) -> None:
