@@ -136,7 +136,7 @@ async def test_what_is_only_passing_is_not_repaired(lab: Lab) -> None:
             lab.put({pending: b'{"state":"confirmed","deleted":false}'})
         return found
 
-    store.snapshot = snapshot  # type: ignore[method-assign]
+    store.snapshot = snapshot  # type: ignore[method-assign, assignment]
     check = await one.check(repair=True, settle=0)
     assert check.repaired == ()
     assert pending in lab.values
