@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from calico_route.ipam import Ipam
-from tests.calico_route.etcd.conftest import etcd_binary, make_store, server, shared  # noqa: F401 - fixtures
+from tests.calico_route.etcd.conftest import driver, etcd_binary, make_store, server  # noqa: F401 - fixtures
 from tests.calico_route.ipam.memory_store import Cluster, MemoryStore
 from tests.calico_route.ipam.records import pool
 

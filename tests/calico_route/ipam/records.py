@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from calico_route.ipam.paths import BLOCKS, CONFIG, HANDLES, POOLS, RESERVATIONS
@@ -50,8 +51,6 @@ def endpoint(host: str, container: str, *addresses: str) -> dict[bytes, bytes]:
 
 def assigned(values: Mapping[bytes, bytes]) -> dict[str, str]:
     """Address to handle of all blocks, read by a way of its own; each block is checked by itself."""
-    from ipaddress import ip_network
-
     found: dict[str, str] = {}
     for key, value in values.items():
         if not key.startswith(BLOCKS):
@@ -74,8 +73,6 @@ def assigned(values: Mapping[bytes, bytes]) -> dict[str, str]:
 
 def assert_handles_fit(values: Mapping[bytes, bytes]) -> None:
     """Every handle says just what the blocks say."""
-    from ipaddress import ip_address, ip_network
-
     blocks = [ip_network(json.loads(value)["cidr"]) for key, value in values.items() if key.startswith(BLOCKS)]
     counted: dict[str, dict[str, int]] = {}
     for address, handle in assigned(values).items():

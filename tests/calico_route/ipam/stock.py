@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import json
 from ipaddress import IPv4Network, ip_network
+from typing import Any
 
-from calico_route.etcd.store import Store
+from calico_route.etcd.store import Store, Write
 
 _IPAM = "/calico/ipam/v2"
 
@@ -88,8 +89,6 @@ class StockNode:
                 confirmed = b'{"state":"confirmed","deleted":false}'
                 assert await self._store.replace(affinity, confirmed, pending.revision)
                 return True
-            from calico_route.etcd.store import Write
-
             assert await self._store.transact([Write(affinity, None, pending.revision)])
         return False
 
@@ -115,12 +114,12 @@ class StockNode:
             await self._count(handle, str(cidr), -1)
 
     async def _count(self, handle: str, block: str, count: int) -> None:
-        from calico_route.etcd.store import Write
-
         key = f"{_IPAM}/handle/{handle}".encode()
         while True:
             stored = await self._store.get(key)
-            document = {"block": {}, "deleted": False} if stored is None else json.loads(stored.value)
+            document: dict[str, Any] = {"block": {}, "deleted": False}
+            if stored is not None:
+                document = json.loads(stored.value)
             document["block"][block] = document["block"].get(block, 0) + count
             if not document["block"][block]:
                 del document["block"][block]
