@@ -100,7 +100,7 @@ class Policy:
         try:
             self._listener.open()
         except KernelError as error:
-            self._source.note("nftables", (f"{error}; changes by others are found once a minute",))
+            self._source.note("changes of nftables", (f"{error}; those of others are found once a minute",))
         if await self._nft.listing() is None:
             await self._apply(self._compiler.table.whole())
         else:

@@ -39,14 +39,14 @@ def v049_rules(draw: st.DrawFn) -> dict[str, Any]:
         rule["protocol"] = kind
         if draw(st.booleans()):
             rule["dst_ports"] = draw(destination_ports)
-        if draw(st.integers(0, 3)) == 0:
+        if draw(st.integers(0, 3)) == 3:
             rule["src_ports"] = draw(source_ports)
     for side in ("src", "dst"):
-        if draw(st.integers(0, 2)) == 0:
+        if draw(st.integers(0, 2)) == 2:
             rule[f"{side}_tag"] = draw(st.sampled_from(TAGS))
-        if draw(st.integers(0, 3)) == 0:
+        if draw(st.integers(0, 3)) == 3:
             rule[f"{side}_net"] = draw(nets4 if version == 4 else nets6)
-    if draw(st.integers(0, 5)) == 0:
+    if draw(st.integers(0, 6)) == 6:
         rule["ip_version"] = version
     return rule
 
@@ -59,23 +59,25 @@ selectors = st.sampled_from(
 @st.composite
 def v3_sides(draw: st.DrawFn, ports: bool) -> dict[str, Any]:
     side: dict[str, Any] = {}
-    for name, values in (
-        ("selector", selectors),
-        ("notSelector", selectors),
-        ("nets", st.lists(st.one_of(nets4, nets6), min_size=1, max_size=3)),
-        ("notNets", st.lists(st.one_of(nets4, nets6), min_size=1, max_size=2)),
-    ):
-        if draw(st.integers(0, 3)) == 0:
-            side[name] = draw(values)
+    values: dict[str, st.SearchStrategy[Any]] = {
+        "selector": selectors,
+        "notSelector": selectors,
+        "nets": st.lists(st.one_of(nets4, nets6), min_size=1, max_size=3),
+        "notNets": st.lists(st.one_of(nets4, nets6), min_size=1, max_size=2),
+    }
+    for name in draw(st.lists(st.sampled_from(sorted(values)), unique=True, max_size=2)):
+        side[name] = draw(values[name])
     if ports and draw(st.booleans()):
         side[draw(st.sampled_from(["ports", "notPorts"]))] = draw(destination_ports)
     return side
 
 
 @st.composite
-def v3_rules(draw: st.DrawFn, actions: tuple[str, ...] = ("Allow", "Allow", "Deny", "Pass", "Log")) -> dict[str, Any]:
+def v3_rules(
+    draw: st.DrawFn, actions: tuple[str, ...] = ("Allow", "Allow", "Allow", "Deny", "Pass", "Log")
+) -> dict[str, Any]:
     rule: dict[str, Any] = {"action": draw(st.sampled_from(actions))}
-    protocol = draw(st.sampled_from(["", "TCP", "UDP", "ICMP", "ICMPv6"]))
+    protocol = draw(st.sampled_from(["", "", "", "TCP", "TCP", "UDP", "ICMP", "ICMPv6"]))
     if protocol:
         rule["protocol"] = protocol
     if protocol.startswith("ICMP") and draw(st.booleans()):
@@ -83,9 +85,9 @@ def v3_rules(draw: st.DrawFn, actions: tuple[str, ...] = ("Allow", "Allow", "Den
         if draw(st.booleans()):
             icmp["code"] = draw(st.sampled_from([0, 1]))
         rule[draw(st.sampled_from(["icmp", "notICMP"]))] = icmp
-    if draw(st.integers(0, 4)) == 0:
+    if draw(st.integers(0, 6)) == 6:
         rule["notProtocol"] = draw(st.sampled_from(["TCP", "UDP", 132]))
-    if draw(st.integers(0, 5)) == 0:
+    if draw(st.integers(0, 6)) == 6:
         rule["ipVersion"] = draw(st.sampled_from([4, 6]))
     rule["source"] = draw(v3_sides(ports=False))
     rule["destination"] = draw(v3_sides(ports=protocol in ("TCP", "UDP")))
@@ -97,11 +99,11 @@ def policies(draw: st.DrawFn) -> dict[str, Any]:
     """The spec of a policy."""
     spec: dict[str, Any] = {
         "selector": draw(selectors),
-        "types": draw(st.sampled_from([["Ingress"], ["Egress"], ["Ingress", "Egress"]])),
+        "types": draw(st.sampled_from([["Ingress"], ["Ingress"], ["Egress"], ["Ingress", "Egress"]])),
     }
     spec["order"] = draw(st.sampled_from([None, 1, 2.5]))
     for name in ("ingress", "egress"):
-        spec[name] = draw(st.lists(v3_rules(), max_size=4))
+        spec[name] = draw(st.lists(v3_rules(), min_size=1, max_size=5))
     return spec
 
 
@@ -111,13 +113,13 @@ def clusters(draw: st.DrawFn) -> dict[str, Any]:
     return {
         "profiles": [
             {
-                "inbound": draw(st.lists(v049_rules(), max_size=4)),
-                "outbound": draw(st.one_of(st.just([{}]), st.lists(v049_rules(), max_size=3))),
+                "inbound": draw(st.lists(v049_rules(), min_size=1, max_size=4)),
+                "outbound": draw(st.one_of(st.just([{}]), st.lists(v049_rules(), min_size=1, max_size=3))),
                 "tags": draw(st.lists(st.sampled_from(TAGS), unique=True, max_size=2)),
             }
             for _ in range(3)
         ],
-        "policies": draw(st.lists(policies(), max_size=2)),
+        "policies": draw(st.lists(policies(), max_size=3)),
         "workloads": [
             {
                 "profiles": draw(st.lists(st.sampled_from(["p0", "p1", "p2"]), unique=True, min_size=1, max_size=3)),

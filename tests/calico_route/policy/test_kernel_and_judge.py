@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -21,8 +22,9 @@ from tests.calico_route.policy.memory_store import MemoryStore, policy, profile,
 from tests.calico_route.policy.strategies import clusters
 
 pytestmark = pytest.mark.netns
-PROBES = 24
+PROBES = 40
 _numbers = itertools.count()
+_seen: Counter[tuple[str, bool]] = Counter()
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +56,7 @@ def probe(
 
 @given(cluster=clusters())
 @settings(
-    max_examples=40,
+    max_examples=60,
     deadline=None,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],
@@ -62,6 +64,11 @@ def probe(
 )
 def test_the_kernel_agrees_with_the_judge(place: tuple[Host, list[Workload]], cluster: dict[str, Any]) -> None:
     asyncio.run(compare(*place, cluster))
+
+
+def test_both_answers_were_seen_often() -> None:
+    """Else the comparison above would show nothing."""
+    assert min(_seen[decided, answer] for decided in ("policy", "profile") for answer in (True, False)) > 50, _seen
 
 
 async def compare(host: Host, workloads: list[Workload], cluster: dict[str, Any]) -> None:
@@ -97,5 +104,6 @@ async def compare(host: Host, workloads: list[Workload], cluster: dict[str, Any]
                 flow, seen = await asyncio.to_thread(probe, *one, next(_numbers))
                 verdict = engine.explain(flow)
             assert seen == verdict.allowed, f"{flow}: {verdict.why}"
+            _seen["policy" if "Policy" in verdict.why else "profile", seen] += 1
     finally:
         await engine.close()
