@@ -115,6 +115,7 @@ def main() -> None:
         print(f"plug-in, VERSION             {figures(version)}")
         print(f"plug-in, ADD                 {figures(adds)}")
         print(f"plug-in, DEL                 {figures(deletes)}")
+        connection = Connection(node.workloads)  # the agent ends one that was silent for half a minute
         removed = [
             timed(lambda inside=inside: connection.ask(request="remove", container=inside.name)) for inside in boxes
         ]

@@ -25,15 +25,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from . import drain_command
 
         return drain_command.main(arguments[1:], os.environ, sys.stdout, sys.stderr)
-    if arguments[:1] == ["node"]:
-        from .node import run as run_node  # the agent, and all that its node has beside it
-
-        return run_node(arguments[1:], os.environ)
     if "--version" in arguments:
         from pybgp import __version__
 
         print(f"calico-route {__version__}")
         return 0
+    if arguments[:1] == ["node"]:
+        from .node import run as run_node  # the agent, and all that its node has beside it
+
+        return run_node(arguments[1:], os.environ)
     from .config import read_settings
 
     try:
