@@ -26,7 +26,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from . import drain_command
 
         return drain_command.main(arguments[1:], os.environ, sys.stdout, sys.stderr)
-    if starts_node(arguments):
+    node = starts_node(arguments)
+    if "--version" in arguments and (node or not is_command(arguments)):
+        from pybgp import __version__
+
+        print(f"calico-route {__version__}")
+        return 0
+    if node:
         from .node import run as run_node
 
         return run_node(arguments[1:], os.environ)
@@ -34,11 +40,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from .commands.line import main as run_command  # typer: slow to import, and not the agent's
 
         return run_command(arguments)
-    if "--version" in arguments:
-        from pybgp import __version__
-
-        print(f"calico-route {__version__}")
-        return 0
     from .config import read_settings
 
     try:

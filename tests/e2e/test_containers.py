@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,20 @@ def test_two_containers_on_two_hosts(lab: Lab) -> None:
     assert endpoints.split() == []
     handles = mesh.etcd.ctl("get", "--prefix", "--keys-only", "/calico/ipam/v2/handle/")
     assert handles.split() == []
+
+
+def test_all_containers_of_a_node_go_at_once(lab: Lab) -> None:
+    """To the agent that is no mass deletion, which it would hold back: the interfaces go, too."""
+    _, first, second = nodes(lab)
+    boxes = [box(first.host, f"c{number}") for number in range(8)]
+    for inside in boxes:
+        first.cni("ADD", inside.name, inside, first.network())
+    wait_routes(second.host, {f"192.168.0.{last} via 192.168.78.21" for last in range(1, 9)})
+    with ThreadPoolExecutor(len(boxes)) as threads:
+        removed = [threads.submit(first.ask, {"request": "remove", "container": inside.name}) for inside in boxes]
+    assert all("removed" in one.result() for one in removed)
+    wait_routes(second.host, set())
+    assert first.status()["held_back"] == []
 
 
 def test_a_container_without_rules_is_not_heard(lab: Lab) -> None:

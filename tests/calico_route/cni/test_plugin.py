@@ -302,6 +302,23 @@ def test_as_a_program(agent: FakeAgent) -> None:
     assert "docs/workloads.md" in by_hand.stderr
 
 
+def test_installed_where_a_runtime_looks(agent: FakeAgent, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "calico_route.cni", "--install"]
+    script = tmp_path / "bin" / "calico-route-cni"
+    missing = subprocess.run([*words, str(script)], env={}, capture_output=True, text=True, check=False)
+    assert missing.returncode == 1
+    assert "No such file" in missing.stderr
+    script.parent.mkdir()
+    for _ in range(2):
+        subprocess.run([*words, str(script)], env={}, capture_output=True, check=True)
+    assert list(script.parent.iterdir()) == [script]
+    network = json.dumps({"cniVersion": "1.0.0", "name": "net1", "type": "calico-route-cni", "socket": str(agent.path)})
+    environ = {**ENVIRONMENT, "CNI_COMMAND": "ADD"}
+    done = subprocess.run([script], input=network, env=environ, cwd="/", capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["ips"][0]["address"] == "192.168.0.1/32"
+    assert subprocess.run([*words], env={}, capture_output=True, check=False).returncode == 2
+
+
 def test_the_plug_in_starts_alone() -> None:
     """None of the rest of calico_route, nor what it needs: a runtime waits for it."""
     code = "import sys; import calico_route.cni.plugin; print(*sorted(sys.modules))"
