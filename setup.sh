@@ -7,8 +7,9 @@ want=$2
 root=$(id -u)
 case $want in
 demo) commands="ip ping ss" packages="iproute2 iputils-ping" extra=demo ;;
-test) commands="ip ping ss bird birdc openssl vtysh gobgpd gobgp exabgp bgpctl podman runc debootstrap systemd-analyze setpriv"
-    packages="iproute2 iputils-ping openssl bird2 frr gobgpd exabgp openbgpd podman runc debootstrap systemd util-linux"
+test) commands="ip ping ss bird birdc openssl vtysh gobgpd gobgp exabgp bgpctl podman runc debootstrap systemd-analyze setpriv dockerd docker busybox"
+    packages="iproute2 iputils-ping openssl bird2 frr gobgpd exabgp openbgpd podman runc debootstrap systemd util-linux docker.io
+    busybox-static"
     extra=dev ;;
 *) echo "usage: setup.sh VENV demo|test" >&2; exit 2 ;;
 esac
