@@ -53,8 +53,8 @@ class Networks:
                     return name
         names = " and ".join(NAMES_V6 if with_v6 else NAMES)
         raise DockerError(
-            f"Docker's networks {names} are of another driver, or were made without --subnet: CALICO_IP needs one of these "
-            f"names (docker network rm {name}, and it is made as it has to be)",
+            f"Docker's networks {names} are of another driver, or were made without --subnet: CALICO_IP needs one of "
+            f"these names (docker network rm {name}, and it is made as it has to be)",
             409,
         )
 
