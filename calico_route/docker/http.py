@@ -185,21 +185,24 @@ class Wire:
         """Whether nothing has come that nobody asked for, not even the end."""
         return not self._ended and not self._buffer
 
-    async def _more(self) -> bool:
-        """Read what is there; False at the end. OSError."""
-        if self._ended:
-            return False
+    async def _receive(self, most: int) -> bytes:
+        """What is there, b"" at the end. OSError."""
         loop = asyncio.get_running_loop()
-        while True:
+        while not self._ended:
             try:
-                data = self.socket.recv(PIECE)
+                data = self.socket.recv(most)
             except (BlockingIOError, InterruptedError):
                 await _ready(self.socket, loop.add_reader, loop.remove_reader)
                 continue
             self._ended = not data
-            self._buffer += data
-            await asyncio.sleep(0)  # a fast stream leaves the others their turn
-            return not self._ended
+            return data
+        return b""
+
+    async def _more(self) -> bool:
+        """Read what is there; False at the end. OSError."""
+        data = await self._receive(PIECE)
+        self._buffer += data
+        return bool(data)
 
     async def ended(self) -> None:
         """Returns when the other side sends no more; what comes before waits here, PIECE octets of it at most."""
@@ -232,9 +235,10 @@ class Wire:
 
     async def some(self, most: int = PIECE) -> bytes:
         """What comes next, b"" at the end."""
-        if not self._buffer:
-            await self._more()
-        return self._take(most)
+        if self._buffer:
+            return self._take(most)
+        await asyncio.sleep(0)  # a fast stream leaves the others their turn
+        return await self._receive(most)
 
     async def _line(self) -> bytes:
         while (end := self._buffer.find(b"\n")) < 0:

@@ -7,10 +7,11 @@ from typing import Any
 
 from .client import DockerClient, DockerError
 from .ipam_driver import ANY
-from .ports import DRIVER
+from .ports import DRIVER, GATEWAY, GATEWAY_V6
 
-NAME = "calico"
-NAME_V6 = "calico46"
+NAMES = ("calico", "calico-ip")
+"""The second one where somebody has made the first without a subnet: Docker takes addresses only with one."""
+NAMES_V6 = ("calico46", "calico46-ip")
 """With IPv6, which Docker gives to all containers of a network or to none."""
 
 
@@ -21,30 +22,52 @@ class Networks:
         self._docker = docker
         self._making = asyncio.Lock()
 
-    async def driver(self, name: str) -> str | None:
-        """The driver of a network; None where there is none of this name."""
+    async def _find(self, name: str) -> dict[str, Any] | None:
         try:
             found = await self._docker.get(f"/networks/{name.replace('/', '%2F')}")
         except DockerError as error:
             if error.status == 404:
                 return None
             raise
-        return str(found.get("Driver", "")) if isinstance(found, dict) else ""
+        return found if isinstance(found, dict) else {}
+
+    async def ours(self, name: str) -> bool:
+        """Whether there is a network of this name that is our driver's."""
+        found = await self._find(name)
+        return found is not None and found.get("Driver") == DRIVER
+
+    async def fits(self, name: str, *, with_v6: bool) -> bool:
+        """Whether it is ours, and takes addresses that are asked for."""
+        found = await self._find(name)
+        return found is not None and _fits(found, with_v6=with_v6)
 
     async def ensure(self, *, with_v6: bool) -> str:
-        """The name of the network, which is there then."""
-        name = NAME_V6 if with_v6 else NAME
+        """The name of a network that fits, which is there then."""
         async with self._making:
-            driver = await self.driver(name)
-            if driver is None:
-                await self._docker.post("/networks/create", _network(name, with_v6=with_v6))
-            elif driver != DRIVER:
-                raise DockerError(
-                    f"Docker's network {name} has the driver {driver}, and CALICO_IP needs that name for one of "
-                    f"{DRIVER}: remove it (docker network rm {name})",
-                    409,
-                )
-        return name
+            for name in NAMES_V6 if with_v6 else NAMES:
+                found = await self._find(name)
+                if found is None:
+                    await self._docker.post("/networks/create", _network(name, with_v6=with_v6))
+                    return name
+                if _fits(found, with_v6=with_v6):
+                    return name
+        names = " and ".join(NAMES_V6 if with_v6 else NAMES)
+        raise DockerError(
+            f"Docker's networks {names} are of another driver, or were made without --subnet: CALICO_IP needs one of "
+            f"these names (docker network rm {name}, and it is made as it has to be)",
+            409,
+        )
+
+
+def _fits(network: dict[str, Any], *, with_v6: bool) -> bool:
+    """Docker lists the gateway that our driver tells, unless the network was made with a subnet."""
+    configs = (network.get("IPAM") or {}).get("Config") or []
+    own = {config.get("Gateway", "").partition("/")[0] for config in configs if isinstance(config, dict)}
+    return (
+        network.get("Driver") == DRIVER
+        and not own & {GATEWAY, GATEWAY_V6}
+        and (not with_v6 or bool(network.get("EnableIPv6")))
+    )
 
 
 def _network(name: str, *, with_v6: bool) -> dict[str, Any]:

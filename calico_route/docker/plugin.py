@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 DIRECTORY = Path("/run/docker/plugins")
 """Where Docker looks for the sockets of plugins."""
 LONGEST_REQUEST = 1 << 20
+LEAVE_WITHIN = 2.0
+"""Seconds that a call in progress gets at the end; workloads undo at the next start what was not done then."""
 _KIND = "application/vnd.docker.plugins.v1.1+json"
 
 Call = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
@@ -57,6 +59,7 @@ class Plugin:
             "/IpamDriver.ReleaseAddress": ipam.release_address,
         }
         self._listening = Listening(self._serve)
+        self._running: set[asyncio.Task[bytes]] = set()
 
     async def open(self) -> None:
         """Listen. OSError, also when another process answers there."""
@@ -64,7 +67,10 @@ class Plugin:
         log.info("Docker's drivers for network and addresses: %s", self.path)
 
     async def close(self) -> None:
+        """Listen no more; calls that have begun get LEAVE_WITHIN."""
         await self._listening.close()
+        if self._running:
+            await asyncio.wait(self._running, timeout=LEAVE_WITHIN)
 
     async def _serve(self, wire: Wire) -> None:
         while (head := await wire.head()) is not None:
@@ -75,7 +81,10 @@ class Plugin:
                 await wire.send(_error(405, "calls of a plugin are POST"))
             else:
                 # A call is ended even if Docker hangs up: half an endpoint is none.
-                await wire.send(await asyncio.shield(self._answer(head.path, body)))
+                task = asyncio.create_task(self._answer(head.path, body))
+                self._running.add(task)
+                task.add_done_callback(self._running.discard)
+                await wire.send(await asyncio.shield(task))
             if head.has("connection", "close"):
                 return
 

@@ -23,7 +23,6 @@ from .leases import Lease, Leases, State
 from .listening import Listening
 from .network import Networks
 from .passing import Ended, Exchange, refusal, running
-from .ports import DRIVER
 
 log = logging.getLogger(__name__)
 
@@ -157,9 +156,9 @@ class Proxy:
         return json.dumps(changed, ensure_ascii=False).encode(), leases
 
     async def _network(self, wanted: str, wish: Wish) -> str:
-        """The network of a container: one of our driver that it names itself, or else the proxy's."""
+        """The network of a container: one that it names itself and that fits, or else the proxy's."""
         if wanted and wanted not in ("default", "bridge", "host", "none") and not wanted.startswith("container:"):
-            if await self._networks.driver(wanted) == DRIVER:
+            if await self._networks.fits(wanted, with_v6=wish.with_v6):
                 return wanted
             log.warning("CALICO_IP decides about the network: %s is not used", wanted)
         return await self._networks.ensure(with_v6=wish.with_v6)
@@ -185,7 +184,7 @@ class Proxy:
                 await self._again(address, identity, name)
             return
         for network in networks:
-            if await self._networks.driver(network) == DRIVER:
+            if await self._networks.ours(network):
                 return  # it is on a network of ours without an address of its own, by its owner's will
         await self._connect(identity, name, wish)
 

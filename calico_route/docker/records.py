@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,17 +41,27 @@ class Records:
     async def put(self, name: str, document: dict[str, Any]) -> None:
         """Returns when it is on the disk. OSError."""
         path = self._path(name)
-        await asyncio.to_thread(_write, path, json.dumps(document, separators=(",", ":")))
+        await _to_its_end(_write, path, json.dumps(document, separators=(",", ":")))
 
     async def drop(self, name: str) -> None:
         """OSError; one that is not there is no error."""
         path = self._path(name)
-        await asyncio.to_thread(path.unlink, missing_ok=True)
+        await _to_its_end(path.unlink, True)
 
     def _path(self, name: str) -> Path:
         if not _NAME.fullmatch(name):
             raise ValueError(f"{name[:80]!r} is no name for a record")
         return self.directory / f"{name}.json"
+
+
+async def _to_its_end(work: Callable[..., None], *arguments: Any) -> None:
+    """In a thread, and whoever is cancelled waits: what a thread writes later would undo what is done then."""
+    task = asyncio.create_task(asyncio.to_thread(work, *arguments))
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
 
 
 def _write(path: Path, text: str) -> None:

@@ -225,8 +225,8 @@ async def test_an_address_that_is_not_known_here_is_claimed(scene: Scene, caplog
     await ready(scene)
     scene.daemon.joined["c1"] = {"EndpointID": "e1", "Name": "old", "IPv4Address": "192.168.0.30/32"}
     await looks(scene, 1)
-    await until(lambda: "192.168.0.30" in scene.addresses.taken)
-    assert "192.168.0.30 of container old was not known here" in caplog.text
+    await until(lambda: "192.168.0.30 of container old was not known here" in caplog.text)
+    assert list(scene.addresses.taken) == ["192.168.0.30"]
 
 
 async def test_the_datastore_is_away_and_comes_back(scene: Scene) -> None:
