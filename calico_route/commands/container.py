@@ -115,7 +115,7 @@ def add_commands(app: typer.Typer, ip: typer.Typer, endpoint_id: typer.Typer) ->
              ", ".join(map(str, one.get("profiles") or [])), one.get("endpoint"))
             for one in found
         ]  # fmt: skip
-        head = ("container", "interface", "addresses", "host interface", "profiles", "endpoint")
+        head = ("name", "container", "interface", "addresses", "host interface", "profiles", "endpoint")
         return Answer(found, rows(head, body, none="no container on this host has an address of the cluster"))
 
     @command(ip, "add", examples="calico-route container container1 ip add 192.168.0.9")
