@@ -188,6 +188,10 @@ def _is_exactly(one: Stored, text: str) -> bool:
     return text in (one.name, spec.get("interfaceName"), spec.get("containerID"), spec.get("pod"), _given(one) or None)
 
 
+def _is_named(one: Stored, text: str) -> bool:
+    return _is_exactly(one, text) or one.name.startswith(text)
+
+
 def _begins(one: Stored, text: str) -> bool:
     names = (one.name, str(one.spec.get("containerID") or ""))
     return len(text) >= SHORTEST_PREFIX and any(name.startswith(text) for name in names)
@@ -207,9 +211,8 @@ def _filtered(
         and host in (None, one.spec.get("node"))
         and orchestrator in (None, one.spec.get("orchestrator"))
         and (workload is None or workload_of(one).startswith(workload))
-        and (endpoint is None or endpoint == one.spec.get("endpoint") or _is_exactly(one, endpoint)
-             or one.name.startswith(endpoint))
-    ]  # fmt: skip
+        and (endpoint is None or endpoint == one.spec.get("endpoint") or _is_named(one, endpoint))
+    ]
 
 
 def _shown(one: Stored) -> dict[str, Any]:
