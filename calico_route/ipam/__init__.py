@@ -6,9 +6,13 @@ pools, reserved        which pools serve, what is kept free        choice       
 access, knowledge      the store; what of it is followed
 draft, requests        a transaction in the making, and what asks for it
 transactor             requests that wait go together, and again until nobody was faster
+census, findings       all records at one revision; what of it does not fit together
+repairs, care          what mends it; check, dead nodes, the hosts' own addresses
 ipam                   `Ipam`
 """
 
+from .care import Check, NodeRelease
+from .findings import Finding, Kind
 from .ipam import Ipam
 
-__all__ = ["Ipam"]
+__all__ = ["Check", "Finding", "Ipam", "Kind", "NodeRelease"]

@@ -45,6 +45,7 @@ class Draft:
         self._assumed: set[bytes] = set()  # not read: taken not to be there
         self._blocks: dict[bytes, Cidr] = {}
         self._handles: dict[bytes, str] = {}
+        self._affinities: set[bytes] = set()
         self._now: dict[bytes, _Record | None] = {}
         self.claims: dict[Cidr, int] = {}  # blocks that were made pending for the node, and the revision of that
 
@@ -78,6 +79,17 @@ class Draft:
             raise WorkloadError(f"handle {name} in etcd cannot be used and is left alone: {self._broken[path]}")
         assert found is None or isinstance(found, Handle)
         return found
+
+    async def affinity(self, node: str, cidr: Cidr) -> Affinity | None:
+        """One that cannot be used counts as one that is to be deleted."""
+        path = affinity_path(node, cidr)
+        self._affinities.add(path)
+        found = await self._get(path)
+        assert found is None or isinstance(found, Affinity)
+        return Affinity(AffinityState.PENDING_DELETION) if path in self._broken else found
+
+    def put_affinity(self, node: str, cidr: Cidr, affinity: Affinity | None) -> None:
+        self._now[affinity_path(node, cidr)] = affinity
 
     def assume_new(self, name: str) -> None:
         """Spare the reading of a handle that most likely is not there; the transaction fails if it is."""
@@ -142,12 +154,13 @@ class Draft:
         Handles are their owners' alone: they are read only where the blocks have not changed, which says that it was
         they who did not fit; or where all of it is asked for, because nobody knows what happened.
         """
-        blocks = [path for path in self._read if path in self._blocks]
+        blocks = [path for path in self._read if path in self._blocks or path in self._affinities]
         handles = [path for path in self._read if path in self._handles]
         changed = self._take(await self._access.get_all([*blocks, *handles] if everything else blocks))
         if not everything and not changed:
             self._take(await self._access.get_all(handles))
-        self._read = {path: read for path, read in self._read.items() if path in self._blocks or path in self._handles}
+        known = {*blocks, *handles}
+        self._read = {path: read for path, read in self._read.items() if path in known}
         self._now.clear()
 
     async def _get(self, path: bytes) -> _Record | None:
@@ -172,6 +185,8 @@ class Draft:
             try:
                 if stored is None:
                     record = None
+                elif path in self._affinities:
+                    record = read_affinity(stored.value)
                 elif path in self._blocks:
                     record = read_block(self._blocks[path], stored.value)
                 else:

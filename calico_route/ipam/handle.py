@@ -43,7 +43,9 @@ class Handle:
 def read_handle(name: str, value: bytes) -> Handle:
     """RecordError says what cannot be used."""
     document = read_object(value)
-    counts = document.get("block") or {}
+    counts = document.get("block")
+    if counts is None:
+        counts = {}
     if not isinstance(counts, Mapping):
         raise RecordError("block: must be an object of counts")
     blocks: dict[Cidr, int] = {}

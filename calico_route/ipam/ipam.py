@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from calico_route.etcd.store import Store
 from calico_route.workload.ports import WorkloadError
 
 from .access import Access
+from .care import SETTLE, Care, Check, NodeRelease
+from .census import describe, usage
 from .choice import ORDERS, SEQUENTIAL
 from .cidr import Address, parse_address
+from .findings import GRACE
 from .handle import handle_name
 from .knowledge import Knowledge
 from .paths import host_path
@@ -44,6 +48,7 @@ class Ipam:
         self._access = Access(store)
         self._knowledge = Knowledge(self._access, node)
         self._transactor = Transactor(self._access, self._knowledge, node=node, order=order, clock=clock)
+        self._care = Care(self._access, self._knowledge, self._transactor, node)
 
     @property
     def overtaken(self) -> int:
@@ -81,6 +86,38 @@ class Ipam:
         """Give back all that the handle has, which is returned; () where it has nothing."""
         return await self._transactor.ask(Release(_handle(handle)))
 
+    async def release_addresses(self, addresses: Sequence[str], *, force: bool = False) -> tuple[str, ...]:
+        """Give back these, whoever has them; what was given back. WorkloadError (`taken`) where a workload uses one, or
+        a tunnel of a node has it, unless forced."""
+        return await self._care.release_addresses([_address(text) for text in addresses], force=force)
+
+    async def release_node(self, name: str, *, force: bool = False) -> NodeRelease:
+        """Give back all that a dead node had: its WorkloadEndpoints are deleted, then its addresses are free (those of
+        its tunnels too), then its blocks are nobody's, or gone where nobody borrowed from them.
+
+        WorkloadError (`busy`) where the node seems to be alive, unless forced."""
+        return await self._care.release_node(_node(name), force=force)
+
+    async def reserve_hosts(self) -> tuple[str, ...]:
+        """Keep stock nodes off the addresses and subnets that hosts have inside the pools, by an IPReservation; the
+        networks in it. To be called at the start, and when a node or a pool has come or gone."""
+        return await self._care.reserve_hosts(self._clock())
+
+    async def check(
+        self, *, repair: bool = False, grace: float = GRACE, settle: float = SETTLE, living: Collection[str] = ()
+    ) -> Check:
+        """Find what does not fit together: leaked addresses, workloads whose address is not theirs, handles, claims.
+
+        With `repair` it is looked twice, `settle` seconds apart, and what is the same both times is repaired where that
+        can be done without a person. Addresses assigned less than `grace` seconds ago (or at a time unknown, unless
+        that is 0) and those of handles in `living` are not taken for leaked."""
+        return await self._care.check(self._clock(), repair=repair, grace=grace, settle=settle, living=living)
+
+    async def show(self, address: str | None = None) -> dict[str, Any]:
+        """Pools, blocks, settings and problems; or what is known of one address: texts and numbers, to be printed."""
+        census = await self._care.census()
+        return usage(census) if address is None else describe(census, _address(address))
+
     async def problems(self) -> tuple[str, ...]:
         """What of the datastore cannot be used, in words."""
         settings = await self._knowledge.look()
@@ -108,3 +145,11 @@ def _address(text: str) -> Address:
         return parse_address(text)
     except ValueError as error:
         raise WorkloadError(f"{text!r} is {error}") from error
+
+
+def _node(name: str) -> str:
+    try:
+        host_path(name)
+    except ValueError as error:
+        raise WorkloadError(str(error)) from error
+    return name

@@ -23,7 +23,7 @@ from .choice import UNUSABLE, BlockMap, Summary, summary
 from .cidr import Cidr
 from .paths import BLOCKS, CONFIG, NODES, POOLS, RESERVATIONS, read_block_path
 from .pools import Configuration, Pool, read_configuration, read_pool
-from .reserved import HOSTS_RESERVATION, Reservation, Reserved, first_addresses, of_hosts, read_reservation
+from .reserved import HOSTS_RESERVATION, Reservation, Reserved, first_addresses, merged, of_hosts, read_reservation
 
 log = logging.getLogger(__name__)
 
@@ -33,12 +33,14 @@ _RECORDS_A_SLICE = 100  # read without giving way to other tasks
 
 
 class Settings(NamedTuple):
-    """What the cluster says of addresses. `labels` are the own node's; `problems` what could not be used, in words."""
+    """What the cluster says of addresses. `labels` are the own node's; `hosts` the networks inside the pools that
+    belong to hosts; `problems` what could not be used, in words."""
 
     pools: tuple[Pool, ...] = ()
     configuration: Configuration = Configuration()
     reserved: Reserved = Reserved()
     labels: Mapping[str, str] = {}
+    hosts: tuple[Cidr, ...] = ()
     problems: tuple[str, ...] = ()
 
 
@@ -52,7 +54,6 @@ class Knowledge:
         self._news = asyncio.Event()
         self._known = False
         self._failures = 0  # in a row
-        self._reason = ""
         self._documents: dict[bytes, bytes] = {}
         self._unread: dict[Cidr, bytes | None] = {}
         self._settings: Settings | None = None
@@ -65,7 +66,6 @@ class Knowledge:
 
     def down(self, *, source: str, reason: str) -> None:
         self._failures += 1
-        self._reason = f"etcd at {source}: {reason}"
         self._news.set()
 
     async def look(self) -> Settings:
@@ -101,8 +101,9 @@ class Knowledge:
         try:
             async with asyncio.timeout(_PATIENCE):
                 while not self._known:
-                    if self._failures >= self._access.store.endpoints:
-                        raise UnreachableError(f"{self._reason}; try again")
+                    if self._failures:
+                        await self.refresh()  # says why not, of now and not of the last time that it was tried
+                        return
                     self._news.clear()
                     await self._news.wait()
         except TimeoutError as error:
@@ -154,7 +155,7 @@ class Knowledge:
         settings = self._settings
         while settings is None:
             documents = dict(self._documents)
-            settings = await _settings(documents, self._node)
+            settings = await read_settings(documents, self._node)
             if documents == self._documents:
                 self._settings = settings
                 for problem in settings.problems:
@@ -185,7 +186,8 @@ class Knowledge:
             log.warning("%s", problem)
 
 
-async def _settings(documents: Mapping[bytes, bytes], node: str) -> Settings:
+async def read_settings(documents: Mapping[bytes, bytes], node: str) -> Settings:
+    """What the keys of pools, reservations, nodes and the configuration say; others are passed over."""
     pools: list[Pool] = []
     nodes: list[Node] = []
     reservations: list[Reservation] = []
@@ -205,7 +207,7 @@ async def _settings(documents: Mapping[bytes, bytes], node: str) -> Settings:
                     found, odd = read_reservation(name, value)
                     reservations += found
                     problems += [f"IPReservation {name}: {one}" for one in odd]
-            elif (key := parse_path(path)) is not None:
+            elif path.startswith((POOLS, NODES)) and (key := parse_path(path)) is not None:
                 resource, odd_fields = read_value(key, value)
                 if isinstance(resource, IpPool):
                     pools.append(read_pool(resource))
@@ -217,5 +219,6 @@ async def _settings(documents: Mapping[bytes, bytes], node: str) -> Settings:
         except RecordError as error:
             kind = {POOLS: "IPPool", RESERVATIONS: "IPReservation"}.get(path[: -len(name)] or b"", "IPAM configuration")
             problems.append(f"{kind} {name} is not used: {error}")
-    kept = [*reservations, *of_hosts(nodes, pools), *first_addresses(pools)]
-    return Settings(tuple(sorted(pools)), configuration, Reserved(kept), labels, tuple(problems))
+    hosts = of_hosts(nodes, pools)
+    reserved = Reserved([*reservations, *hosts, *first_addresses(pools)])
+    return Settings(tuple(sorted(pools)), configuration, reserved, labels, merged(hosts), tuple(problems))

@@ -49,6 +49,11 @@ def reservation_path(name: str) -> bytes:
     return RESERVATIONS + name.encode()
 
 
+def felix_status_path(node: str) -> bytes:
+    """What a stock node's Felix keeps there as long as it lives (outside of OpenStack's regions)."""
+    return f"{ROOT}/felix/v2/no-region/host/{node}/status".encode()
+
+
 def read_block_path(path: bytes) -> Cidr | None:
     """The block of a key below BLOCKS. None: it is none of ours."""
     return _cidr(path[len(BLOCKS) :]) if path.startswith(BLOCKS) else None

@@ -48,7 +48,9 @@ class Request(Protocol):
         ...
 
 
-class _Request:
+class PlainRequest:
+    """A request that needs to remember nothing between its transactions."""
+
     def __init__(self, handle: str | None) -> None:
         self.handle = handle
         self.result: tuple[str, ...] = ()
@@ -60,7 +62,7 @@ class _Request:
         pass
 
 
-class Assign(_Request):
+class Assign(PlainRequest):
     """A free address of each version."""
 
     def __init__(self, handle: str, versions: Sequence[int], pools: Sequence[str], said: Mapping[str, str]) -> None:
@@ -144,7 +146,7 @@ def _full(version: int, pools: Sequence[Pool], scene: Scene) -> str:
     )
 
 
-class Claim(_Request):
+class Claim(PlainRequest):
     """Just these addresses."""
 
     def __init__(self, handle: str, addresses: Sequence[Address], said: Mapping[str, str]) -> None:
@@ -203,7 +205,7 @@ class Claim(_Request):
         return await draft.claim(usual, scene.now)
 
 
-class Release(_Request):
+class Release(PlainRequest):
     """All that a handle has."""
 
     def __init__(self, handle: str) -> None:
@@ -238,7 +240,7 @@ class Release(_Request):
     doubted = committed
 
 
-class ReleaseAddresses(_Request):
+class ReleaseAddresses(PlainRequest):
     """These, whoever has them; `held_by` (a handle each) says whose they were when that was decided: an address that
     somebody else has got since stays."""
 

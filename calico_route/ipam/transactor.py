@@ -7,7 +7,7 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from calico_route.etcd.store import Write
@@ -60,6 +60,7 @@ class Transactor:
         if task is not None:
             task.cancel()
             await asyncio.wait({task})
+        self._refuse(self._waiting)  # a task that was cancelled before it began has told nobody
 
     async def _work(self) -> None:
         batch: list[tuple[Request, asyncio.Future[tuple[str, ...]]]] = []
@@ -72,10 +73,13 @@ class Transactor:
                         batch.append((request, future))
                 await self._serve(batch)
         finally:  # cancelled, or a fault of our own: nobody is to wait for ever
-            for _, future in (*batch, *self._waiting):
-                if not future.done():
-                    future.set_exception(UnreachableError("the allocation of addresses was stopped"))
-            self._waiting.clear()
+            self._refuse([*batch, *self._waiting])
+
+    def _refuse(self, waiting: Iterable[tuple[Request, asyncio.Future[tuple[str, ...]]]]) -> None:
+        for _, future in waiting:
+            if not future.done():
+                future.set_exception(UnreachableError("the allocation of addresses was stopped"))
+        self._waiting.clear()
 
     async def _serve(self, batch: list[tuple[Request, asyncio.Future[tuple[str, ...]]]]) -> None:
         try:

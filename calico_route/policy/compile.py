@@ -1,8 +1,8 @@
 """From what is known to the table of nftables, change by change.
 
     prerouting (raw)    spoofing      a workload's packets come from its own addresses, or are dropped
-    forward             from_workload → map from → from-IF → the policies' or profiles' -out chains → drop
-    forward             to_workload   → map to   → to-IF   → … -in chains → drop
+    forward             from_workload → map from → from-GROUP → the policies' or profiles' -out chains → drop
+    forward             to_workload   → map to   → to-GROUP   → … -in chains → drop
     input               host_from     as from_workload, after what every workload may ask of its host (DHCP, DNS, ND)
     input               host          `to_host`: drop or accept what the workload's own rules have let out
 
@@ -12,9 +12,11 @@ An accept ends its own base chain only, so that what goes from one workload to a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
-from .cluster import Cluster, Local, PolicyKey
+from .cluster import Cluster, PolicyKey
 from .expressions import (
     Statement,
     comment,
@@ -40,6 +42,22 @@ _ND_TYPES = [130, 131, 132, 133, 134, 135, 136, 143]
 TO_HOST = ("drop", "accept")
 
 
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Workloads with the same policies and profiles in one direction: one chain for all of them. Chains cost time in
+    each transaction, and a node has many workloads of few kinds."""
+
+    direction: Direction
+    policies: tuple[PolicyKey, ...]
+    profiles: tuple[str, ...]
+
+    @property
+    def chain(self) -> str:
+        names = [part for key in self.policies for part in ("policy", *key)] + ["profiles", *self.profiles]
+        shown = readable("-".join(self.profiles) or "none", 40)
+        return f"{_WAY[self.direction]}-{shown}-{digest(*names)}"
+
+
 class Compiler:
     """Keeps a Table as a Cluster asks for."""
 
@@ -49,6 +67,9 @@ class Compiler:
         self.cluster = cluster
         self.table = Table()
         self._allowed: dict[str, frozenset[str]] = {}
+        self._groups: dict[tuple[str, str], _Group] = {}  # by map and interface
+        self._users: Counter[_Group] = Counter()
+        self._filled: set[_Group] = set()  # in this update
         _base(self.table, cluster.interface_prefix, to_host)
 
     def update(self) -> set[str]:
@@ -66,6 +87,7 @@ class Compiler:
             self._profile(name)
         for key in delta.policies:
             self._policy(key)
+        self._filled.clear()
         for interface in delta.interfaces:
             self._interface(interface)
         return delta.concerned
@@ -106,32 +128,45 @@ class Compiler:
         one = self.cluster.local.get(interface)
         for direction in Direction:
             way = _WAY[direction]
-            chain, profiles = f"{way}-{interface}", f"{way}-{interface}-profiles"
-            if one is None:
-                self.table.map(way, interface, None)
-                self.table.map(f"{way}_profiles", interface, None)
-                self.table.drop_chain(chain)
-                self.table.drop_chain(profiles)
-                continue
-            asked = [key for key in one.policies if direction in self.cluster.policies[key].types]
-            if asked:
-                self.table.chain(profiles, self._through_profiles(one, direction))
-                self.table.map(f"{way}_profiles", interface, profiles)
-                jumps = [_jump(policy_chain(key, direction), str(self.cluster.policies[key])) for key in asked]
-                self.table.chain(chain, [*jumps, RuleText(_DROP, "no policy decided")])
-            else:
-                self.table.chain(chain, self._through_profiles(one, direction))
-                self.table.map(f"{way}_profiles", interface, None)
-                self.table.drop_chain(profiles)
-            self.table.map(way, interface, chain)
+            whole = profiles = None
+            if one is not None:
+                asked = tuple(key for key in one.policies if direction in self.cluster.policies[key].types)
+                names = tuple(dict.fromkeys(one.endpoint.profiles))
+                whole = _Group(direction, asked, names)
+                profiles = _Group(direction, (), names) if asked else None
+            self._join(way, interface, whole)
+            self._join(f"{way}_profiles", interface, profiles)
         self._allow(interface, frozenset(one.endpoint.addresses) if one is not None else frozenset())
 
-    def _through_profiles(self, one: Local, direction: Direction) -> Iterator[RuleText]:
-        for name in dict.fromkeys(one.endpoint.profiles):
+    def _join(self, name: str, interface: str, group: _Group | None) -> None:
+        """Lead the packets of an interface to the chain of a group, which is made with its first one."""
+        before = self._groups.pop((name, interface), None)
+        if group is not None:
+            self._groups[name, interface] = group
+            if group != before:
+                self._users[group] += 1
+            if group not in self._filled:
+                self._filled.add(group)
+                self.table.chain(group.chain, self._rules_of(group))
+        self.table.map(name, interface, None if group is None else group.chain)
+        if before is not None and group != before:
+            self._users[before] -= 1
+            if not self._users[before]:
+                del self._users[before]
+                self.table.drop_chain(before.chain)
+                self._filled.discard(before)
+
+    def _rules_of(self, group: _Group) -> Iterator[RuleText]:
+        for key in group.policies:
+            yield _jump(policy_chain(key, group.direction), str(self.cluster.policies[key]))
+        if group.policies:
+            yield RuleText(_DROP, "no policy decided")
+            return
+        for name in group.profiles:
             if self.cluster.profile(name) is None:
                 yield RuleText(_DROP, comment(f"profile {name} does not exist"))
                 return
-            yield _jump(profile_chain(name, direction), f"profile {name}")
+            yield _jump(profile_chain(name, group.direction), f"profile {name}")
         yield RuleText(_DROP, "no rule matched")
 
     def _allow(self, interface: str, addresses: frozenset[str]) -> None:

@@ -88,7 +88,7 @@ class Policy:
         self._whole = False  # our table in the kernel is another's, or of an agent before us
         self._intruder: str | None = None
         self._mended = 0
-        self._transactions = 0
+        self.transactions = 0
         self._last_ms = 0.0
         self._ran = 0.0
         self._tasks: list[asyncio.Task[None]] = []
@@ -156,6 +156,15 @@ class Policy:
             self.cluster.put_endpoint(one.endpoint.key, None)
         await self._in_force()
 
+    async def synced(self) -> None:
+        """Returns when etcd has been read for the first time."""
+        await self._synced.wait()
+
+    async def differences(self) -> list[str]:
+        """What of the kernel's table is not as it should be. NftError where it cannot be read."""
+        listing = await self._nft.listing()
+        return ["the table is gone"] if listing is None else self._compiler.table.differences(listing)
+
     def explain(self, flow: Flow) -> Verdict:
         """Whether a connection would be allowed, by both ends' rules, wherever in the cluster they are."""
         return judge(self.cluster, flow)
@@ -191,7 +200,7 @@ class Policy:
             "rules": sum(map(len, table.chains.values())),
             "sets": len(table.sets),
             "elements": sum(len(one.elements) for one in table.sets.values()),
-            "transactions": self._transactions,
+            "transactions": self.transactions,
             "last_transaction_ms": round(self._last_ms, 2),
             "mended": self._mended,
             "connections_ended": self._cutter.ended,
@@ -286,7 +295,7 @@ class Policy:
             await self._nft.apply(commands)
         finally:
             self._ran = time.monotonic()
-        self._transactions += 1
+        self.transactions += 1
         self._last_ms = 1000 * (time.perf_counter() - began)
 
     async def _compare(self) -> None:
@@ -295,15 +304,14 @@ class Policy:
             await asyncio.sleep(_COMPARE)
             if self._whole or self._compiler.table.changed or not self._synced.is_set():
                 continue
-            before = self._transactions
+            before = self.transactions
             try:
-                listing = await self._nft.listing()
+                differences = await self.differences()
             except NftError as error:
                 self._source.note("nftables", (f"the table can't be read: {error}",))
                 continue
-            if before != self._transactions or self._compiler.table.changed or self._ran == float("inf"):
+            if before != self.transactions or self._compiler.table.changed or self._ran == float("inf"):
                 continue  # something was changed meanwhile
-            differences = ["it is gone"] if listing is None else self._compiler.table.differences(listing)
             if differences:
                 self._touched(f"somebody ({differences[0]})")
 

@@ -32,7 +32,7 @@ class Workload(Namespace):
             handle = self.socket(socket.AF_INET6, socket.SOCK_STREAM)
             handle.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             handle.bind(("::", port))
-            handle.listen(64)
+            handle.listen(4096)
             self.sockets.append(handle)
 
     def serve_udp(self, *ports: int) -> None:
