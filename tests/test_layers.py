@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,7 +43,7 @@ IO = {"asyncio", "socket", "select", "selectors", "ssl", "time", "os", "random",
 FIRST_WITH_IO = 5
 THIRD_PARTY = {
     "netaddr": {"pybgp/prefix.py", "calico_route"},
-    "pyroute2": {"calico_route/kernel"},
+    "pyroute2": {"calico_route/kernel", "calico_route/workload"},
     "prometheus_client": {"calico_route/metrics"},
     "aioetcd3": {"calico_route/etcd"},
     "aiogrpc": {"calico_route/etcd"},
@@ -51,6 +52,12 @@ THIRD_PARTY = {
     "yaml": {"calico_route"},
     "typer": {"calico_route/commands"},
 }
+
+NODE_PACKAGES: tuple[tuple[str, ...], ...] = (("policy", "ipam"), ("workload",), ("docker",), ("node",), ("commands",))
+"""Of calico_route, what `calico-route node` adds to the agent, from below; the agent knows nothing of them."""
+ALL_ABOVE_THE_AGENT = {name for names in NODE_PACKAGES for name in names} | {"cni"}
+DISPATCH = {"calico_route.__main__"}  # looks at the first word of the command line
+PORTS = "calico_route.workload.ports"  # protocols alone: for whoever implements them
 
 
 def files(package: str) -> list[Path]:
@@ -108,6 +115,34 @@ def test_calico_route_uses_the_public_names(path: Path) -> None:
             module, _, name = imported.rpartition(".")
             assert module in public, f"{path.name} imports from inside of pybgp: {imported}"
             assert name in public[module] or imported in public, f"{path.name} imports {imported}"
+
+
+def node_layer(module: str) -> int:
+    """The layer of `calico_route.x…`; -1 for the agent's."""
+    name = [*module.split("."), "", ""][1]
+    return next((number for number, names in enumerate(NODE_PACKAGES) if name in names), -1)
+
+
+@pytest.mark.parametrize("path", files("calico_route"), ids=module_of)
+def test_the_agent_knows_nothing_of_containers(path: Path) -> None:
+    """And what it has beside it is in layers, too."""
+    module = module_of(path)
+    parts = module.split(".")
+    own = parts[1] if len(parts) > 1 else ""
+    for imported in imports(path):
+        theirs = [*imported.split("."), "", ""][1] if imported.startswith("calico_route.") else ""
+        if theirs not in ALL_ABOVE_THE_AGENT or theirs == own or module in DISPATCH or imported.startswith(PORTS):
+            continue
+        assert own in ALL_ABOVE_THE_AGENT, f"{module} imports {imported}"
+        assert theirs != "cni", f"{module} imports {imported}: it is a program of its own"
+        assert node_layer(imported) < node_layer(module), f"{module} imports {imported}"
+
+
+@pytest.mark.parametrize("path", files("calico_route/cni"), ids=module_of)
+def test_the_plug_in_needs_python_alone(path: Path) -> None:
+    for imported in imports(path):
+        first = imported.split(".")[0]
+        assert first in sys.stdlib_module_names or imported.startswith("calico_route.cni"), f"{path}: {imported}"
 
 
 @pytest.mark.parametrize("path", files("pybgp") + files("calico_route"), ids=module_of)

@@ -6,4 +6,5 @@ plugin    the commands, from environment and standard input to standard output
 network   what a network's configuration and CNI_ARGS ask for
 result    results and errors in the specification's words
 client    one request to the agent
+install   the script that a runtime starts
 """

@@ -24,7 +24,8 @@ from .result import (
     addresses_in,
 )
 
-ABOUT = f"calico-route-cni, a plug-in of CNI {', '.join(VERSIONS)}: a container runtime calls it (docs/workloads.md)"
+ABOUT = f"""calico-route-cni, a plug-in of CNI {", ".join(VERSIONS)}: a container runtime calls it (docs/workloads.md).
+Where the runtime looks for plug-ins it is put by: calico-route-cni --install /opt/cni/bin/calico-route-cni"""
 
 Configuration = dict[str, Any]
 
@@ -33,8 +34,7 @@ def main(environ: Mapping[str, str] = os.environ, inp: TextIO | None = None, out
     """Returns the exit code: 0, or 1 with an error on standard output."""
     out = out or sys.stdout
     if not environ.get("CNI_COMMAND"):
-        print(ABOUT, file=sys.stderr)
-        return 0
+        return _by_hand(sys.argv[1:])
     version = NEWEST
     try:
         configuration = _read(inp or sys.stdin)
@@ -53,6 +53,21 @@ def main(environ: Mapping[str, str] = os.environ, inp: TextIO | None = None, out
         out.write(json.dumps(answer) + "\n")
         out.flush()
     return code
+
+
+def _by_hand(arguments: list[str]) -> int:
+    """Called by a person."""
+    if arguments[:1] != ["--install"] or len(arguments) != 2:
+        print(ABOUT, file=sys.stderr)
+        return 2 if arguments else 0
+    from .install import install
+
+    why_not = install(arguments[1])
+    if why_not is not None:
+        print(f"calico-route-cni: {why_not}", file=sys.stderr)
+        return 1
+    print(f"{arguments[1]} is there; network configurations name it by its file name")
+    return 0
 
 
 def _read(inp: TextIO) -> object:
