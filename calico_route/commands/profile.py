@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 from uuid import uuid4
 
 import typer
@@ -37,6 +37,9 @@ class ProfileGroup(NamedGroup):
 
     after_name = ("tag", "rule")
     what = "NAME"
+    former: ClassVar[Mapping[str, str]] = {
+        "member": "calico-route endpoint ID profile append NAME, or container add --profile NAME",
+    }
 
     def known(self, begun: str) -> list[str]:
         return known_profiles(begun)
