@@ -19,7 +19,6 @@ from .command import command
 from .in_use import in_use
 from .objects import Kind, Objects
 from .pool import network_of
-from .workload_socket import WHAT_TO_DO
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -45,18 +44,18 @@ def add_commands(app: typer.Typer) -> None:
         if address is not None:
             return Answer(found, _described(found))
         if blocks:
-            body = [
+            head: tuple[str, ...] = ("block", "node", "in use", "free", "borrowed by")
+            body: list[tuple[object, ...]] = [
                 (one["cidr"], one["node"], one["used"], one["free"], _borrowed(one["borrowed"]))
                 for one in found["blocks"]
             ]
-            table = rows(("block", "node", "in use", "free", "borrowed by"), body, none="no block")
         else:
             body = [
                 (one["cidr"], one["name"], one["used"], one["free"], _share(one), one["blocks"], one["state"])
                 for one in found["pools"]
             ]
-            table = rows(("cidr", "pool", "in use", "free", "used", "blocks", "state"), body, none="no pool")
-        return Answer(found, table, found["problems"])
+            head = ("cidr", "pool", "in use", "free", "used", "blocks", "state")
+        return Answer(found, rows(head, body, none="there is none"), found["problems"])
 
     @command(
         app,
@@ -175,7 +174,6 @@ async def _ipam(objects: Objects) -> AsyncIterator[Ipam]:
     try:
         yield ipam
     except WorkloadError as error:
-        hint = WHAT_TO_DO.get(error.code)
-        raise Refused(f"{error}{f' ({hint})' if hint else ''}") from None
+        raise Refused(str(error)) from None
     finally:
         await ipam.close()

@@ -174,7 +174,7 @@ def directories(paths: Iterable[Path] = (STATE_DIRECTORY, SOCKET_DIRECTORY)) -> 
     """Where the agent keeps its state and its sockets."""
     for path in paths:
         nearest = next(one for one in (path, *path.parents) if one.exists())
-        if not os.access(nearest, os.W_OK):
+        if not nearest.is_dir() or not os.access(nearest, os.W_OK):
             return Check("directories", Verdict.FAIL, f"{nearest} cannot be written", f"let the agent write {path}")
     return Check("directories", Verdict.OK, ", ".join(map(str, paths)))
 

@@ -111,11 +111,18 @@ def add_commands(app: typer.Typer, ip: typer.Typer, endpoint_id: typer.Typer) ->
         """The containers of this host that have addresses of the cluster."""
         found = _list(workload_socket(workload_socket_, node_name, os.environ))
         body = [
-            (str(one["container"])[:12], one["interface"], _joined(one), one.get("host_interface"),
-             ", ".join(map(str, one.get("profiles") or [])), one.get("endpoint"))
+            (
+                one.get("name"),
+                str(one["container"])[:12],
+                one["interface"],
+                _joined(one),
+                one.get("host_interface"),
+                _named(one),
+                one.get("endpoint"),
+            )
             for one in found
-        ]  # fmt: skip
-        head = ("container", "interface", "addresses", "host interface", "profiles", "endpoint")
+        ]
+        head = ("name", "container", "interface", "addresses", "host interface", "profiles", "endpoint")
         return Answer(found, rows(head, body, none="no container on this host has an address of the cluster"))
 
     @command(ip, "add", examples="calico-route container container1 ip add 192.168.0.9")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
@@ -11,11 +12,14 @@ from .answer import Answer, BadInput, Refused, meant, rows
 from .command import command
 from .completion import stored_names
 from .named import NamedGroup
-from .objects import Document, Kind, Objects, Stored, texts, unreadable
+from .objects import Document, Kind, Objects, Stored, section, texts, unreadable
 from .profile_names import as_stored, as_written
 
 SHORTEST_PREFIX = 4
 """Characters by which an endpoint may be named where that is enough to tell it from all others."""
+NAME = "calico-route/name"
+"""Annotation of an endpoint: the name of its container (calico_route/workload/endpoint.py)."""
+_ID = re.compile(r"[0-9a-f]{64}")
 NOTHING_PASSES = "it has no profile now: all traffic from it and to it is dropped"
 
 Host = Annotated[str | None, typer.Option("--host", "--node", metavar="NODE", help="only of this node")]
@@ -67,11 +71,15 @@ def add_commands(app: typer.Typer, profile: typer.Typer) -> None:
     ) -> Answer:
         """The workloads of all nodes, their addresses and profiles."""
         everything = await objects.all(Kind.ENDPOINT)
-        found = [_shown(one) for one in _filtered(everything, host, orchestrator, workload, endpoint)]
+        among = _filtered(everything, host, orchestrator, workload, endpoint)
+        found = [_shown(one) for one in among]
         columns = ["node", "orchestrator", "workload", "endpoint", "addresses", "profiles"]
         columns += ["interface", "mac", "namespace", "labels"] if detailed else []
         columns.append("id")
-        body = [[_cell(one[column]) for column in columns] for one in found]
+        body = [
+            [called(one) if column == "workload" else _cell(shown[column]) for column in columns]
+            for one, shown in zip(among, found, strict=True)
+        ]
         none = "no endpoint" + (" is like that" if everything else "")
         return Answer(found, rows(columns, body, none=none), unreadable(everything))
 
@@ -164,8 +172,24 @@ def workload_of(one: Stored) -> str:
     return str(spec.get("pod") or spec.get("containerID") or spec.get("workload") or "")
 
 
+def called(one: Stored) -> str:
+    """What people call its workload: the name that the container was given, else the id as far as it is needed."""
+    workload = workload_of(one)
+    return _given(one) or (workload[:12] if _ID.fullmatch(workload) else workload)
+
+
+def _given(one: Stored) -> str:
+    """The name beside the id, where our node has made the endpoint."""
+    return str(section(section(one.document, "metadata"), "annotations").get(NAME) or "")
+
+
 def _is_exactly(one: Stored, text: str) -> bool:
-    return text in (one.name, one.spec.get("interfaceName"), one.spec.get("containerID"), one.spec.get("pod"))
+    spec = one.spec
+    return text in (one.name, spec.get("interfaceName"), spec.get("containerID"), spec.get("pod"), _given(one) or None)
+
+
+def _is_named(one: Stored, text: str) -> bool:
+    return _is_exactly(one, text) or one.name.startswith(text)
 
 
 def _begins(one: Stored, text: str) -> bool:
@@ -187,9 +211,8 @@ def _filtered(
         and host in (None, one.spec.get("node"))
         and orchestrator in (None, one.spec.get("orchestrator"))
         and (workload is None or workload_of(one).startswith(workload))
-        and (endpoint is None or endpoint == one.spec.get("endpoint") or _is_exactly(one, endpoint)
-             or one.name.startswith(endpoint))
-    ]  # fmt: skip
+        and (endpoint is None or endpoint == one.spec.get("endpoint") or _is_named(one, endpoint))
+    ]
 
 
 def _shown(one: Stored) -> dict[str, Any]:
@@ -200,6 +223,7 @@ def _shown(one: Stored) -> dict[str, Any]:
         "node": spec.get("node") or "",
         "orchestrator": spec.get("orchestrator") or "",
         "workload": workload_of(one),
+        "name": _given(one),
         "endpoint": spec.get("endpoint") or "",
         "addresses": [text.partition("/")[0] for text in texts(spec, "ipNetworks")],
         "profiles": _profiles(one),
@@ -233,7 +257,7 @@ async def _existing(objects: Objects, profiles: Iterable[str]) -> list[str]:
     for name in wanted:
         if name not in known:
             hint = meant(as_written(name), map(as_written, known))
-            raise Refused(f"there is no profile {as_written(name)!r}{hint}; make it with: calico-route profile add")
+            raise Refused(f"there is no profile {as_written(name)!r} (calico-route profile add){hint}")
     return wanted
 
 

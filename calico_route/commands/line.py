@@ -20,8 +20,25 @@ Each command has --help with examples, and --json for programs. Flags alone run 
 Exit codes: 0 done, 1 refused or failed (the text says why, and what to do), 2 wrong words, flags or input"""
 
 
+FORMER = {
+    "restart-docker-with-alternative-unix-socket": "Docker keeps its socket: calico-route node --docker-proxy",
+    "restart-docker-without-alternative-unix-socket": "Docker's socket was never moved: there is nothing to undo",
+    "shownodes": "calico-route status shows the neighbours, calicoctl get nodes all nodes",
+    "master": "there is no master any more: calico-route node runs on every host",
+    "group": "groups have become profiles: calico-route profile --help",
+    "reset": "calico-route node stop ends a node, calico-route ipam release --node gives back what it had",
+    "version": "calico-route --version",
+}
+"""Words of calicoctl 0.4.9 and before that are no more, and what to do today."""
+
+
 class _Words(typer.core.TyperGroup):
     """In the order of WORDS."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] in FORMER and not ctx.resilient_parsing:
+            ctx.fail(f"{args[0]!r} is no more: {FORMER[args[0]]}")
+        return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: Any) -> list[str]:
         return sorted(super().list_commands(ctx), key=list(WORDS).index)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import typer.core
@@ -17,6 +18,8 @@ class NamedGroup(typer.core.TyperGroup):
 
     after_name: ClassVar[tuple[str, ...]] = ()
     what: ClassVar[str] = "NAME"
+    former: ClassVar[Mapping[str, str]] = {}
+    """Words that there once were after a name, and what to do today."""
 
     def known(self, begun: str) -> list[str]:
         """Names that a shell may offer."""
@@ -38,6 +41,8 @@ class NamedGroup(typer.core.TyperGroup):
         after = " | ".join(self.after_name)
         if first in self.after_name:
             ctx.fail(f"{first!r} comes after a name: {ctx.command_path} {self.what} {first} …")
+        if rest and rest[0] in self.former:
+            ctx.fail(f"{rest[0]!r} is no more: {self.former[rest[0]]}")
         if rest:
             ctx.fail(
                 f"after {self.what} ({first!r}) comes one of {after}, not {rest[0]!r}{meant(rest[0], self.after_name)}"

@@ -28,9 +28,8 @@ def stop(arguments: list[str]) -> int:
 
 def make_group() -> typer.Typer:
     """`node stop` and `node bgppeer`; what begins with a flag never comes here (see __main__)."""
-    group = typer.Typer(
-        rich_markup_mode=None, help=WORDS["node"][0].upper() + WORDS["node"][1:] + ".", epilog=NODE_EPILOG,
-    )  # fmt: skip
+    help_text = WORDS["node"][0].upper() + WORDS["node"][1:] + "."
+    group = typer.Typer(rich_markup_mode=None, help=help_text, epilog=NODE_EPILOG)
 
     @group.callback()
     def _node(context: typer.Context) -> None:

@@ -154,10 +154,9 @@ class Objects:
     async def delete(self, found: Stored, also: Iterable[Write] = ()) -> None:
         """Remove an object as it was read, and write what else belongs to that; Refused where somebody was faster."""
         key = _key(found.kind, found.name, found.namespace)
-        current = await self.store.get(key)
-        same = current is not None and json.loads(current.value) == found.document
-        write = Write(key, None, current.revision if current is not None and same else 0)
-        if not await self.store.transact([write, *also]):
+        current = await self.get(found.kind, found.name, found.namespace)
+        same = current is not None and not current.problem and current.document == found.document
+        if current is None or not same or not await self.store.transact([Write(key, None, current.revision), *also]):
             raise Refused(f"{found} was changed or removed by somebody else just now: look again, and repeat")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 from uuid import uuid4
 
 import typer
@@ -23,7 +23,7 @@ from calico_route.policy.profile import (
 
 from .answer import Answer, BadInput, Refused, meant, rows
 from .command import command
-from .endpoint import known_profiles, workload_of
+from .endpoint import called, known_profiles, workload_of
 from .named import NamedGroup
 from .objects import Document, Kind, Objects, Stored, section, texts, unreadable
 from .profile_names import as_stored, as_written
@@ -37,6 +37,9 @@ class ProfileGroup(NamedGroup):
 
     after_name = ("tag", "rule")
     what = "NAME"
+    former: ClassVar[Mapping[str, str]] = {
+        "member": "calico-route endpoint ID profile append NAME, or container add --profile NAME",
+    }
 
     def known(self, begun: str) -> list[str]:
         return known_profiles(begun)
@@ -100,9 +103,9 @@ def add_commands(app: typer.Typer, tag: typer.Typer) -> None:
             table = rows(("name", "tags", "endpoints"), body, none=none)
         else:
             body_detailed = [
-                (one["name"], each["node"], each["orchestrator"], each["workload"], each["id"])
+                (one["name"], each["node"], each["orchestrator"], each["called"], each["id"])
                 for one in found
-                for each in one["endpoints"] or [dict.fromkeys(("node", "orchestrator", "workload", "id"), "")]
+                for each in one["endpoints"] or [dict.fromkeys(("node", "orchestrator", "called", "id"), "")]
             ]
             table = rows(("name", "node", "orchestrator", "workload", "endpoint"), body_detailed, none=none)
         return Answer(found, table, unreadable(everything))
@@ -191,6 +194,7 @@ def _shown(one: Stored, endpoints: Iterable[Stored]) -> dict[str, Any]:
             "node": member.spec.get("node") or "",
             "orchestrator": member.spec.get("orchestrator") or "",
             "workload": workload_of(member),
+            "called": called(member),
         }
         for member in _members(one.name, endpoints)
     ]
@@ -203,7 +207,7 @@ def _members(stored: str, endpoints: Iterable[Stored]) -> list[Stored]:
 
 
 def _few(members: Sequence[Stored]) -> str:
-    shown = ", ".join(f"{workload_of(one) or one.name} on {one.spec.get('node')}" for one in members[:SHOWN])
+    shown = ", ".join(f"{called(one) or one.name} on {one.spec.get('node')}" for one in members[:SHOWN])
     return shown + (f" and {len(members) - SHOWN} more" if len(members) > SHOWN else "")
 
 

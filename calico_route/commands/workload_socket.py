@@ -18,17 +18,13 @@ PATIENCE = 30.0
 """Seconds for an answer: an add waits for etcd and for the kernel."""
 
 WHAT_TO_DO = {
-    "taken": "choose another address, or auto",
-    "full": "add a pool (calico-route pool add), or see who has what (calico-route ipam show)",
-    "outside": "choose one inside a pool (calico-route pool show)",
-    "reserved": "choose another address, or auto",
-    "unknown-profile": "make it first: calico-route profile add NAME",
-    "no-netns": "is it running? A container needs a network namespace of its own, as --network none gives it",
-    "busy": "something else is being done with this container just now: try again",
-    "unavailable": "etcd or the kernel does not answer: see calico-route status, and try again",
-    "internal": "see the log of the agent, and report this: it should not happen",
+    "full": "calico-route ipam show tells how many are left, calico-route pool add makes more",
+    "outside": "calico-route pool show lists the pools",
+    "unknown-profile": "calico-route profile show lists those that there are",
+    "unavailable": "see calico-route status",
+    "internal": "this should not happen: see the log of the agent, and report it",
 }
-"""By the codes of the socket; `invalid` says all itself."""
+"""Beyond what the agent's words say, by the codes of its answers."""
 
 
 class AgentError(Refused):

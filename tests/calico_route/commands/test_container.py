@@ -87,7 +87,7 @@ def test_add(typed: Type, agent: AgentSocket, stranger: int) -> None:
     explicit = typed(f"container add pid:{stranger} 192.168.0.7/32 FD80::7 --interface eth2 --json").json
     assert (explicit["addresses"], explicit["interface"]) == (["192.168.0.7", "fd80::7"], "eth2")
     shown = typed("container show").out.splitlines()
-    assert shown[0].split()[:3] == ["container", "interface", "addresses"]
+    assert shown[0].split()[:4] == ["name", "container", "interface", "addresses"]
     assert len(shown) == 3
     assert len(typed("container show --json").json) == 2
     ids = f"host1-cni-pid--{stranger}-eth1\nhost1-cni-pid--{stranger}-eth2\n"
@@ -117,9 +117,9 @@ def test_bad_words_do_not_reach_the_agent(typed: Type, agent: AgentSocket, words
 @pytest.mark.parametrize(
     ("code", "hint"),
     [
-        ("taken", "choose another address, or auto"),
-        ("full", "add a pool"),
-        ("unknown-profile", "calico-route profile add"),
+        ("taken", "as the agent says\n"),
+        ("full", "calico-route pool add"),
+        ("unknown-profile", "calico-route profile show"),
         ("unavailable", "calico-route status"),
         ("invalid", "as the agent says"),
     ],

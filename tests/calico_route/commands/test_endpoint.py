@@ -36,6 +36,7 @@ def test_show(both: Line) -> None:
         "node": "host1",
         "orchestrator": "cni",
         "workload": "6f1c2a8b9d0e",
+        "name": "",
         "endpoint": "eth1",
         "addresses": ["192.168.0.1"],
         "profiles": ["web"],
@@ -52,6 +53,20 @@ def test_show(both: Line) -> None:
 @pytest.mark.parametrize("name", [FIRST, "cali1e2d3c4b5a6", "6f1c2a8b9d0e", "6f1c", "host1-cni"])
 def test_whom_an_id_names(both: Line, name: str) -> None:
     assert both(f"endpoint {name} profile show").out == "web\n"
+
+
+def test_the_name_of_a_container(line: Line) -> None:
+    made = endpoint("6f1c2a8b9d0e1234" * 4)
+    [document] = made.values()
+    document["metadata"]["annotations"] = {"calico-route/name": "container1"}
+    other = endpoint("77aa77aa77aa1234" * 4, interface="cali77")
+    line.write({**made, **other})
+    line("profile add web")
+    line("endpoint container1 profile set web")
+    table = [row.split()[2] for row in line("endpoint show").out.splitlines()]
+    assert table == ["workload", "container1", "77aa77aa77aa"]
+    assert "in use by container1 on host1" in line("profile remove web", code=1).err
+    assert line("endpoint show --json").json[0]["name"] == "container1"
 
 
 def test_an_id_that_names_nobody_or_many(both: Line) -> None:
@@ -82,7 +97,7 @@ def test_set_append_and_remove(both: Line) -> None:
     [
         ("append", 2, "name one profile or more"),
         ("remove", 2, "name one profile or more"),
-        ("append wbe", 1, "there is no profile 'wbe'; did you mean \"web\"?"),
+        ("append wbe", 1, "there is no profile 'wbe' (calico-route profile add); did you mean \"web\"?"),
         ("set web nobody", 1, "there is no profile 'nobody'"),
         ("remove db", 1, "has no profile 'db'"),
         ("replace web", 2, "No such command 'replace'"),

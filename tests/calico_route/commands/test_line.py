@@ -99,6 +99,8 @@ def test_every_command_has_json_and_an_example() -> None:
         (["pol", "show"], "Did you mean 'pool'"),
         (["pool", "show", "--jsn"], "--jsn"),
         (["pool", "show", "extra"], "extra"),
+        (["restart-docker-with-alternative-unix-socket"], "calico-route node --docker-proxy"),
+        (["profile", "web", "member", "add", "container1"], "endpoint ID profile append NAME"),
     ],
 )
 def test_words_that_are_none(words: list[str], why: str, capfd: pytest.CaptureFixture[str]) -> None:
