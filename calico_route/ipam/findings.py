@@ -17,6 +17,8 @@ from .paths import AffinityName
 from .requests import whose
 
 GRACE = 900.0  # seconds: as long as kube-controllers of Calico waits before it takes an address for leaked
+HANDLE = "calico-route/handle"
+"""Annotation of a WorkloadEndpoint: the handle of its addresses."""
 _WINDOWS = "windows-reserved-ipam-handle"  # of the addresses that Windows nodes need of each of their blocks
 _STAMP = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:\.\d+)?(?: ?Z| ?\+00:?00(?: UTC)?)?")
 
@@ -215,10 +217,18 @@ def _dead_nodes(census: Census) -> Iterator[Finding]:
 
 
 def _fits(owner: Attribute, endpoint: WorkloadEndpoint) -> bool:
-    """Whether an address may be the workload's. A handle that does not name a container as CNI does says nothing."""
+    """Whether an address may be the workload's. A handle that does not name a container as CNI does says nothing.
+
+    Endpoints of calico_route name their handle; "": the address is held by somebody else for it, as by Docker's driver.
+    """
     handle = (owner.handle or "").lower()
     if owner.node is not None and owner.node != endpoint.node:
         return False
+    metadata = endpoint.raw.get("metadata")
+    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
+    named = annotations.get(HANDLE) if isinstance(annotations, dict) else None
+    if isinstance(named, str):
+        return named.lower() in ("", handle)
     spec = endpoint.raw.get("spec")
     container = spec.get("containerID") if isinstance(spec, dict) else None
     if not isinstance(container, str) or not container or "." not in handle:

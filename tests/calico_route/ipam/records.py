@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+from calico_route.ipam.findings import HANDLE
 from calico_route.ipam.paths import BLOCKS, CONFIG, HANDLES, POOLS, RESERVATIONS
 from calico_route.keys import format_path, join_workload_name
 from calico_route.model import Kind, ResourceKey
@@ -36,7 +37,8 @@ def configuration(**fields: Any) -> dict[bytes, bytes]:
     return {CONFIG: compact(fields)}
 
 
-def endpoint(host: str, container: str, *addresses: str) -> dict[bytes, bytes]:
+def endpoint(host: str, container: str, *addresses: str, handle: str | None = None) -> dict[bytes, bytes]:
+    """`handle`: what its annotation says, as calico_route writes it."""
     name = join_workload_name(host, "cni", container, "eth1")
     spec = {
         "orchestrator": "cni",
@@ -45,7 +47,10 @@ def endpoint(host: str, container: str, *addresses: str) -> dict[bytes, bytes]:
         "endpoint": "eth1",
         "ipNetworks": [f"{one}/{128 if ':' in one else 32}" for one in addresses],
     }
-    document = {"kind": "WorkloadEndpoint", "metadata": {"name": name, "namespace": "default"}, "spec": spec}
+    metadata: dict[str, object] = {"name": name, "namespace": "default"}
+    if handle is not None:
+        metadata["annotations"] = {HANDLE: handle}
+    document = {"kind": "WorkloadEndpoint", "metadata": metadata, "spec": spec}
     return {format_path(ResourceKey(Kind.WORKLOAD_ENDPOINT, "default", name)): compact(document)}
 
 

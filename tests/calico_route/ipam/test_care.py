@@ -77,6 +77,17 @@ async def test_what_only_a_person_can_decide(lab: Lab) -> None:
     assert lab.values == before
 
 
+async def test_a_workload_says_under_which_handle_its_addresses_are(lab: Lab) -> None:
+    lab.put(node("host1"))
+    one = lab.ipam("host1")
+    (first,) = await one.assign("docker.lease", attributes={"container": "web1"})
+    (second,) = await one.assign("calico.b.eth2", attributes={"container": "b"})
+    lab.put(endpoint("host1", "id-of-docker", first, handle=""), endpoint("host1", "b", second, handle="calico.b.eth2"))
+    assert await kinds(lab) == []
+    lab.put(endpoint("host1", "b", second, handle="calico.b"))
+    assert await kinds(lab) == ["foreign"]
+
+
 async def test_blocks_that_contradict_themselves(lab: Lab) -> None:
     await make(lab, "a")
     block = json.loads(lab.values[BLOCK])
