@@ -83,6 +83,7 @@ class Policy:
         self._reach = _Reach()
         self._synced = asyncio.Event()
         self._wake = asyncio.Event()
+        self._doubt = asyncio.Event()
         self._waiting: list[asyncio.Future[None]] = []
         self._concerned: set[str] = set()
         self._whole = False  # our table in the kernel is another's, or of an agent before us
@@ -301,7 +302,10 @@ class Policy:
     async def _compare(self) -> None:
         """Events may be lost; the kernel's table itself is not."""
         while True:
-            await asyncio.sleep(_COMPARE)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_COMPARE):
+                    await self._doubt.wait()
+            self._doubt.clear()
             if self._whole or self._compiler.table.changed or not self._synced.is_set():
                 continue
             before = self.transactions
@@ -313,7 +317,8 @@ class Policy:
             if before != self.transactions or self._compiler.table.changed or self._ran == float("inf"):
                 continue  # something was changed meanwhile
             if differences:
-                self._touched(f"somebody ({differences[0]})")
+                self._intruder = f"somebody ({differences[0]})"
+                self._wake.set()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """None of them ends by itself: a fault of ours must not pass for a quiet cluster."""
@@ -329,7 +334,11 @@ class Policy:
         return by_command and name == "nft" and time.monotonic() - self._ran < _COMMAND_ECHO
 
     def _touched(self, who: str) -> None:
-        self._intruder = who or "somebody (events were lost)"
+        """Events that were lost may have been our own: only a comparison tells."""
+        if not who:
+            self._doubt.set()
+            return
+        self._intruder = who
         self._wake.set()
 
     def _tell(self, text: str) -> None:

@@ -329,6 +329,26 @@ async def test_what_others_do_to_our_table_is_mended(
         assert "chain mine" in host.run("nft", "list", "table", "inet", "other")
 
 
+async def test_lost_events_ask_for_a_comparison(place: tuple[Lab, Host]) -> None:
+    """They may have been our own: nothing is mended that is whole; what is not is."""
+    _, host = place
+    store = MemoryStore()
+    await store.write(profile("web") | workload("web1", ["192.168.0.1"], ["web"]))
+    async with enforcing(host, store) as engine:
+        await settled(engine, store)
+        before, done = table_of(host), engine.transactions
+        engine._touched("")
+        await eventually(lambda: not engine._doubt.is_set())
+        assert await engine.differences() == []  # by the same thread, after the engine's own comparison
+        await settled(engine, store)
+        assert engine.transactions == done
+        engine._listener.close()  # nothing is heard from now on
+        host.run("nft", "flush", "table", "inet", "calico_route")
+        engine._touched("")
+        await eventually(lambda: engine.status()["mended"] == 1)
+        assert table_of(host) == before
+
+
 async def test_network_policies_in_force(place: tuple[Lab, Host], add: Callable[..., Workload]) -> None:
     """A policy that selects an endpoint decides in its direction; Pass asks the profiles."""
     _, host = place
