@@ -235,7 +235,7 @@ class Release(PlainRequest):
         return not handle.blocks
 
     def committed(self) -> None:
-        self._done += self._now
+        self._done = tuple(dict.fromkeys(self._done + self._now))  # a doubt may say the same again
 
     doubted = committed
 
@@ -275,11 +275,11 @@ class ReleaseAddresses(PlainRequest):
         return not self._left
 
     def committed(self) -> None:
-        self._done += self._now
+        self._done = tuple(dict.fromkeys(self._done + self._now))  # a doubt may say the same again
         self._addresses = self._left
 
     def doubted(self) -> None:
-        self._done += self._now
+        self._done = tuple(dict.fromkeys(self._done + self._now))  # a doubt may say the same again
 
 
 def whose(owner: Attribute) -> str:

@@ -337,7 +337,7 @@ async def test_an_answer_that_is_lost_leaks_nothing(lab: Lab, lost: str) -> None
         found = await one.assign(f"c{step}", attributes={})
         assert assigned(lab.values)[found[0]] == f"c{step}"
     assert len(assigned(lab.values)) == 4
-    store.lose_answer = losing(lost, 1)
+    store.lose_answer = losing(lost, 3)
     assert await one.release("c1") == ("192.168.0.2",)
     assert len(assigned(lab.values)) == 3
     assert_handles_fit(lab.values)

@@ -38,7 +38,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(steps, max_size=6), st.sampled_from([0.0, 0.4]), st.sampled_from(["sequential", "blocks"]), st.integers()
 )
