@@ -5,4 +5,7 @@ node with `pybgp`, announces the addresses of the workloads on its host and puts
 the kernel's main table. `python -m calico_route --help` tells the options.
 
     datastore (etcd, file) -> view -> desired state -> reconcile -> BGP speaker and kernel
+
+The packages ipam, policy, workload, docker, cni, node and commands are what `calico-route node` has beside it; the
+agent knows nothing of them.
 """
