@@ -22,7 +22,7 @@ from pathlib import Path
 
 from demo.etcd import Etcd
 from demo.lab import Lab, wait_for
-from tests.e2e.node import Box, Node, box
+from demo.node import Box, Node, box
 
 
 class Connection:

@@ -13,34 +13,16 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
-from demo.agent import Agent
 from demo.article import lost_packets
 from demo.etcd import Etcd
 from demo.lab import Host, Lab, LabError, wait_for
+from demo.node import Node
 from demo.runtimes import IMAGE, Bare, Docker, Podman, Runtime, missing
 from demo.tiers import OPENED, PORTS, document, listening, matrix
 from demo.tiers import PROFILES as TIERS
 
 Say = Callable[[str], None]
-
-
-class NodeAgent(Agent):
-    """`calico-route node` on a host, with all that containers need."""
-
-    def __init__(self, host: Host, etcd_url: str, docker: Docker | None) -> None:
-        folder = host.lab.directory
-        self.workload_socket = str(folder / f"{host.name}-workloads.sock")
-        flags = ["--workload-socket", self.workload_socket]
-        if docker is not None:
-            flags += ["--docker-plugin", str(docker.plugins), "--docker-proxy", "127.0.0.1:2377"]
-            flags += ["--docker-socket", str(docker.socket)]
-        super().__init__(host, etcd_url, *flags)
-
-    def command(self, module: str = "calico_route") -> list[str]:
-        words = super().command(module)
-        return [*words[:3], "node", *words[3:]]
 
 
 class Cluster:
@@ -49,7 +31,7 @@ class Cluster:
     def __init__(self, lab: Lab, say: Say) -> None:
         self.lab, self.say = lab, say
         self.hosts: list[Host] = []
-        self.agents: list[NodeAgent] = []
+        self.agents: list[Node] = []
         self.runtimes: list[Runtime] = []
         self.where: dict[str, Runtime] = {}  # by container
         self.addresses: dict[str, str] = {}
@@ -66,7 +48,7 @@ class Cluster:
         self.say(f"\n{host.name}$ calico-route {' '.join(words)}{shown}")
         environ = f"ETCD_ENDPOINTS={self.store.url}"
         agent = self.agents[self.hosts.index(host)] if self.agents else None
-        flags = [f"CALICO_ROUTE_WORKLOAD_SOCKET={agent.workload_socket}"] if agent is not None else []
+        flags = [f"CALICO_ROUTE_WORKLOAD_SOCKET={agent.workloads}"] if agent is not None else []
         command = ["env", environ, *flags, f"NODENAME={host.name}", sys.executable, "-m", "calico_route", *words]
         text = self.lab.run("nsenter", f"--net=/run/netns/{host.netns}", *command, stdin=stdin)
         if text.strip():
@@ -95,25 +77,22 @@ class Cluster:
         plugins = self.lab.directory / "host1-plugins"
         docker = None if without else Docker(self.hosts[0], plugins)
         for host in self.hosts:
-            agent = NodeAgent(host, self.store.url, docker if host is self.hosts[0] else None)
+            flags = [] if docker is None or docker.host is not host else docker.flags()
+            agent = Node(host, self.store.url, *flags)
             self.agents.append(agent)
-            self.say(f"{host.name}$ calico-route node --ip {host.address}")
-            agent.start()
-        for agent in self.agents:
-            wait_for(f"{agent.host.name} is ready", partial(self.ready, agent), 30)
+            self.start(agent)
         if docker is None:
             self.runtimes = [Bare(host) for host in self.hosts]
             self.say(f"{', '.join(without)} missing: network namespaces take the place of containers")
         else:
-            self.runtimes = [docker, Podman(self.hosts[1], self.agents[1].workload_socket)]
+            self.runtimes = [docker, Podman(self.hosts[1], str(self.agents[1].workloads))]
         for runtime in self.runtimes:
             runtime.start()
         self.say("containers are made by " + ", ".join(f"{one.name} on {one.host.name}" for one in self.runtimes))
 
-    def ready(self, agent: NodeAgent) -> bool:
-        if agent.process is not None and not agent.process.running:
-            raise LabError(f"{agent.host.name}'s agent ended: {agent.process_text()[-1500:]}")
-        return Path(agent.workload_socket).exists() and agent.status().get("ipv4") is not None
+    def start(self, agent: Node, remark: str = "") -> None:
+        self.say(f"{agent.host.name}$ calico-route node --ip {agent.host.address}{remark}")
+        agent.start()
 
     def first_containers(self) -> None:
         self.calico(self.hosts[0], "profile", "add", "db")
@@ -215,11 +194,9 @@ class Cluster:
             agent.kill()
         self.say("\nwhile no agent runs:")
         self.probe()
+        self.say("")
         for agent in self.agents:
-            self.say(f"\n{agent.host.name}$ calico-route node --ip {agent.host.address}    # and again")
-            agent.start()
-        for agent in self.agents:
-            wait_for(f"{agent.host.name} is ready", partial(self.ready, agent), 30)
+            self.start(agent, "    # and again")
         wait_for("the session stands again", self.established, 30)
         self.say("\nand after both were started again:")
         self.probe()

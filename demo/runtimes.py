@@ -149,6 +149,17 @@ class Docker(Runtime):
         """Past the proxy."""
         return self.host.lab.run("docker", "-H", f"unix://{self.socket}", *words, check=check, timeout=timeout)
 
+    def flags(self) -> list[str]:
+        """What `calico-route node` is told of it."""
+        return [
+            "--docker-plugin",
+            str(self.plugins),
+            "--docker-proxy",
+            "127.0.0.1:2377",
+            "--docker-socket",
+            str(self.socket),
+        ]
+
     def exec(self, container: str, *words: str, check: bool = False, timeout: float = 60.0) -> str:
         """Past the proxy, which is not there while the agent is not."""
         return self.direct("exec", container, *words, check=check, timeout=timeout)

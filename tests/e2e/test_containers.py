@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from demo.lab import Lab, wait_for
+from demo.node import Box, Node, box, cali, journal
 from tests.e2e.mesh import RESOURCES, Mesh, wait_routes
-from tests.e2e.node import Box, Node, box, cali, journal
 from tests.e2e.test_privileges import credentials
 
 pytestmark = [pytest.mark.netns, pytest.mark.daemon]

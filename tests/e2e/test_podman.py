@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from demo.lab import Lab, wait_for
+from demo.node import Node, cali, journal
 from tests.e2e.image import CONTAINERS, Podman, run
 from tests.e2e.mesh import Mesh, wait_routes
-from tests.e2e.node import Node, cali, journal
 
 pytestmark = [pytest.mark.netns, pytest.mark.daemon]
 
