@@ -6,12 +6,12 @@ venv=$1
 want=$2
 root=$(id -u)
 containers="podman runc dockerd docker nft busybox nsenter"
-container_packages="podman runc docker.io nftables busybox-static util-linux"
+container_packages="podman containernetworking-plugins runc docker.io nftables busybox-static util-linux"
 case $want in
 demo) commands="ip ping ss" packages="iproute2 iputils-ping" extra=demo ;;
 article) commands="ip ping ss $containers" packages="iproute2 iputils-ping $container_packages" extra=demo ;;
-test) commands="ip ping ss bird birdc openssl vtysh gobgpd gobgp exabgp bgpctl debootstrap systemd-analyze setpriv $containers"
-    packages="iproute2 iputils-ping openssl bird2 frr gobgpd exabgp openbgpd debootstrap systemd util-linux"
+test) commands="ip ping ss curl bird birdc openssl vtysh gobgpd gobgp exabgp bgpctl debootstrap systemd-analyze setpriv $containers"
+    packages="iproute2 iputils-ping curl openssl bird2 frr gobgpd exabgp openbgpd debootstrap systemd util-linux"
     packages="$packages $container_packages"
     extra=dev ;;
 *) echo "usage: setup.sh VENV demo|article|test" >&2; exit 2 ;;
