@@ -46,8 +46,8 @@ class NodeAgent(Agent):
 class Cluster:
     """The demo; each step prints what a person would see at the shell, raises LabError when it failed."""
 
-    def __init__(self, lab: Lab, say: Say) -> None:
-        self.lab, self.say = lab, say
+    def __init__(self, lab: Lab, say: Say, *, namespaces: bool = False) -> None:
+        self.lab, self.say, self.namespaces = lab, say, namespaces
         self.hosts: list[Host] = []
         self.agents: list[NodeAgent] = []
         self.runtimes: list[Runtime] = []
@@ -65,9 +65,10 @@ class Cluster:
         """Run `calico-route …` on a host, and print it with its output."""
         self.say(f"\n{host.name}$ calico-route {' '.join(words)}{shown}")
         environ = f"ETCD_ENDPOINTS={self.store.url}"
-        agent = self.agents[self.hosts.index(host)] if self.agents else None
-        flags = [f"CALICO_ROUTE_WORKLOAD_SOCKET={agent.workload_socket}"] if agent is not None else []
-        command = ["env", environ, *flags, f"NODENAME={host.name}", sys.executable, "-m", "calico_route", *words]
+        flags: list[str] = []
+        if words[0] == "container":  # of two hosts on one machine the sockets are not where they are looked for
+            flags = ["--workload-socket", self.agents[self.hosts.index(host)].workload_socket]
+        command = ["env", environ, f"NODENAME={host.name}", sys.executable, "-m", "calico_route", *words, *flags]
         text = self.lab.run("nsenter", f"--net=/run/netns/{host.netns}", *command, stdin=stdin)
         if text.strip():
             self.say(text.rstrip())
@@ -93,7 +94,7 @@ class Cluster:
         if without and os.environ.get("CI"):
             raise LabError(f"{', '.join(without)} missing: the article's cluster needs them")
         plugins = self.lab.directory / "host1-plugins"
-        docker = None if without else Docker(self.hosts[0], plugins)
+        docker = None if without or self.namespaces else Docker(self.hosts[0], plugins)
         for host in self.hosts:
             agent = NodeAgent(host, self.store.url, docker if host is self.hosts[0] else None)
             self.agents.append(agent)
@@ -103,7 +104,8 @@ class Cluster:
             wait_for(f"{agent.host.name} is ready", partial(self.ready, agent), 30)
         if docker is None:
             self.runtimes = [Bare(host) for host in self.hosts]
-            self.say(f"{', '.join(without)} missing: network namespaces take the place of containers")
+            why = f"{', '.join(without)} missing" if without else "as asked for"
+            self.say(f"{why}: network namespaces take the place of containers")
         else:
             self.runtimes = [docker, Podman(self.hosts[1], self.agents[1].workload_socket)]
         for runtime in self.runtimes:
@@ -138,6 +140,8 @@ class Cluster:
             runtime.run(*words, *command)
         elif isinstance(runtime, Bare):
             inside = runtime.container(name)
+            if profile not in TIERS:
+                self.calico(host, "profile", "add", profile)
             self.calico(host, "container", "add", inside.netns, "auto", "--profile", profile)
             inside.start(f"in-{name}", "busybox", *command)
         self.where[name] = runtime
@@ -230,7 +234,6 @@ class Cluster:
         )
 
     def update(self) -> None:
-
         words = ("profile", "db", "rule", "update")
         self.calico(self.hosts[1], *words, stdin=json.dumps(OPENED), shown=" <db-8080.json    # port 8080, too")
         time.sleep(1.0)  # what is promised: within a second
@@ -238,12 +241,14 @@ class Cluster:
 
     def removal(self) -> None:
         """What is removed gives back its address, interface, routes and endpoint."""
-        address = self.addresses["container1"]
-        self.where["container1"].remove("container1")
-        if isinstance(self.where["container1"], Bare):
-            self.calico(self.hosts[0], "container", "remove", self.lab.tag + "-container1")
+        address, runtime = self.addresses["container1"], self.where["container1"]
+        if isinstance(runtime, Bare):
+            self.calico(self.hosts[0], "container", "remove", runtime.inside["container1"].netns)
+        else:
+            self.say("\nhost1$ docker rm -f container1")
+        runtime.remove("container1")
         wait_for(f"{address} is gone everywhere", partial(self.gone, address), 15)
-        self.say(f"\nhost1$ docker rm -f container1     # and {address} is gone from both hosts")
+        self.say(f"{address} is gone from both hosts")
         self.calico(self.hosts[0], "ipam", "check")
 
     def gone(self, address: str) -> bool:
