@@ -37,6 +37,9 @@ def look_around(story: Article | Cluster) -> None:
     say(f"  less {story.lab.directory}/calico_route-host1.log")
     pids = " ".join(str(process.pid) for process in story.lab.processes if process.running)
     say("To end it:")
+    for runtime in story.runtimes if isinstance(story, Cluster) else ():
+        for line in runtime.ending():
+            say(f"  {line}")
     say(f"  kill {pids}; for n in {' '.join(names)}; do ip netns del $n; done; rm -r {story.lab.directory}")
 
 
@@ -45,8 +48,15 @@ def main() -> int:
     parser.add_argument(
         "story", nargs="?", choices=("routes", "article"), default="routes", help="routes alone, or the whole article"
     )
+    parser.add_argument(
+        "--namespaces", action="store_true", help="article: network namespaces in the place of docker and podman"
+    )
     parser.add_argument("--keep", action="store_true", help="leave it all running and say how to look around")
     arguments = parser.parse_args()
+    if arguments.namespaces and arguments.story != "article":
+        parser.error(
+            "--namespaces: the story of the routes has nothing else; write: python -m demo article --namespaces"
+        )
     impossible = why_impossible()
     if impossible:
         say(f"The demo cannot run: {impossible}")
@@ -54,7 +64,9 @@ def main() -> int:
     signal.signal(signal.SIGTERM, stop)
     begin = time.monotonic()
     with Lab("demo") as lab:
-        story: Article | Cluster = Cluster(lab, say) if arguments.story == "article" else Article(lab, say)
+        story: Article | Cluster = Article(lab, say)
+        if arguments.story == "article":
+            story = Cluster(lab, say, namespaces=arguments.namespaces)
         try:
             story.run()
         except (LabError, KeyboardInterrupt, OSError) as error:

@@ -28,8 +28,8 @@ Say = Callable[[str], None]
 class Cluster:
     """The demo; each step prints what a person would see at the shell, raises LabError when it failed."""
 
-    def __init__(self, lab: Lab, say: Say) -> None:
-        self.lab, self.say = lab, say
+    def __init__(self, lab: Lab, say: Say, *, namespaces: bool = False) -> None:
+        self.lab, self.say, self.namespaces = lab, say, namespaces
         self.hosts: list[Host] = []
         self.agents: list[Node] = []
         self.runtimes: list[Runtime] = []
@@ -47,9 +47,10 @@ class Cluster:
         """Run `calico-route …` on a host, and print it with its output."""
         self.say(f"\n{host.name}$ calico-route {' '.join(words)}{shown}")
         environ = f"ETCD_ENDPOINTS={self.store.url}"
-        agent = self.agents[self.hosts.index(host)] if self.agents else None
-        flags = [f"CALICO_ROUTE_WORKLOAD_SOCKET={agent.workloads}"] if agent is not None else []
-        command = ["env", environ, *flags, f"NODENAME={host.name}", sys.executable, "-m", "calico_route", *words]
+        flags: list[str] = []
+        if words[0] == "container":  # of two hosts on one machine the sockets are not where they are looked for
+            flags = ["--workload-socket", str(self.agents[self.hosts.index(host)].workloads)]
+        command = ["env", environ, f"NODENAME={host.name}", sys.executable, "-m", "calico_route", *words, *flags]
         text = self.lab.run("nsenter", f"--net=/run/netns/{host.netns}", *command, stdin=stdin)
         if text.strip():
             self.say(text.rstrip())
@@ -75,7 +76,7 @@ class Cluster:
         if without and os.environ.get("CI"):
             raise LabError(f"{', '.join(without)} missing: the article's cluster needs them")
         plugins = self.lab.directory / "host1-plugins"
-        docker = None if without else Docker(self.hosts[0], plugins)
+        docker = None if without or self.namespaces else Docker(self.hosts[0], plugins)
         for host in self.hosts:
             flags = [] if docker is None or docker.host is not host else docker.flags()
             agent = Node(host, self.store.url, *flags)
@@ -83,7 +84,8 @@ class Cluster:
             self.start(agent)
         if docker is None:
             self.runtimes = [Bare(host) for host in self.hosts]
-            self.say(f"{', '.join(without)} missing: network namespaces take the place of containers")
+            why = f"{', '.join(without)} missing" if without else "as asked for"
+            self.say(f"{why}: network namespaces take the place of containers")
         else:
             self.runtimes = [docker, Podman(self.hosts[1], str(self.agents[1].workloads))]
         for runtime in self.runtimes:
@@ -117,6 +119,8 @@ class Cluster:
             runtime.run(*words, *command)
         elif isinstance(runtime, Bare):
             inside = runtime.container(name)
+            if profile not in TIERS:
+                self.calico(host, "profile", "add", profile)
             self.calico(host, "container", "add", inside.netns, "auto", "--profile", profile)
             inside.start(f"in-{name}", "busybox", *command)
         self.where[name] = runtime
@@ -207,7 +211,6 @@ class Cluster:
         )
 
     def update(self) -> None:
-
         words = ("profile", "db", "rule", "update")
         self.calico(self.hosts[1], *words, stdin=json.dumps(OPENED), shown=" <db-8080.json    # port 8080, too")
         time.sleep(1.0)  # what is promised: within a second
@@ -215,12 +218,14 @@ class Cluster:
 
     def removal(self) -> None:
         """What is removed gives back its address, interface, routes and endpoint."""
-        address = self.addresses["container1"]
-        self.where["container1"].remove("container1")
-        if isinstance(self.where["container1"], Bare):
-            self.calico(self.hosts[0], "container", "remove", self.lab.tag + "-container1")
+        address, runtime = self.addresses["container1"], self.where["container1"]
+        if isinstance(runtime, Bare):
+            self.calico(self.hosts[0], "container", "remove", runtime.inside["container1"].netns)
+        else:
+            self.say("\nhost1$ docker rm -f container1")
+        runtime.remove("container1")
         wait_for(f"{address} is gone everywhere", partial(self.gone, address), 15)
-        self.say(f"\nhost1$ docker rm -f container1     # and {address} is gone from both hosts")
+        self.say(f"{address} is gone from both hosts")
         self.calico(self.hosts[0], "ipam", "check")
 
     def gone(self, address: str) -> bool:

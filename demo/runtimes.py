@@ -10,6 +10,7 @@ import contextlib
 import io
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,8 @@ from demo.lab import Host, LabError, Namespace, Process, wait_for
 
 IMAGE = "localhost/busybox"
 LINKS = ("sh", "nc", "ping", "ip", "sleep", "cat", "echo", "env", "true", "wget", "httpd")
+
+_ALL_GONE = ("rm", "--all", "--force", "--time", "0")
 
 # Where nothing of systemd runs, and rlimits cannot be raised.
 CONTAINERS_CONF = """\
@@ -92,6 +95,10 @@ class Runtime(ABC):
     @abstractmethod
     def close(self) -> None: ...
 
+    @abstractmethod
+    def ending(self) -> list[str]:
+        """What a person types to be rid of the containers, while agents and daemons still run."""
+
 
 class Podman(Runtime):
     """podman with the CNI plug-in of calico_route, which finds the agent by its workload socket."""
@@ -126,8 +133,11 @@ class Podman(Runtime):
         self.run("import", str(busybox_image(self.host.lab.directory)), IMAGE)
 
     def close(self) -> None:
-        self.run("rm", "--all", "--force", "--time", "0", check=False)
+        self.run(*_ALL_GONE, check=False)
         subprocess.run(["umount", str(self.folder / "storage" / "overlay")], check=False, capture_output=True)
+
+    def ending(self) -> list[str]:
+        return [shlex.join(self.words(*_ALL_GONE)), f"umount {self.folder / 'storage' / 'overlay'}"]
 
 
 class Docker(Runtime):
@@ -195,7 +205,6 @@ class Docker(Runtime):
 
     def close(self) -> None:
         """Without a word to the drivers, whose agent may be gone: the daemon would wait for it."""
-
         for name in self.direct("ps", "--quiet", check=False).split():
             self._kill(self.direct("inspect", "--format", "{{.State.Pid}}", name, check=False))
         if self.process is not None:
@@ -203,6 +212,10 @@ class Docker(Runtime):
         containerd = self.folder / "exec" / "containerd" / "containerd.pid"
         if containerd.exists():
             self._kill(containerd.read_text())
+
+    def ending(self) -> list[str]:
+        docker = f"docker -H unix://{self.socket}"
+        return [f"{docker} rm --force $({docker} ps --all --quiet)"]
 
     @staticmethod
     def _kill(pid: str) -> None:
@@ -242,6 +255,9 @@ class Bare(Runtime):
         self.host.lab.namespaces.remove(gone)
 
     def close(self) -> None: ...
+
+    def ending(self) -> list[str]:
+        return []
 
 
 def missing(command: str) -> bool:

@@ -17,7 +17,7 @@ from calico_route.etcd.drivers import open_store
 from calico_route.etcd.settings import EtcdSettings, SettingsError
 from calico_route.etcd.store import Store
 from calico_route.ipam import Ipam
-from calico_route.policy import NftError, Policy
+from calico_route.policy import NftError, Policy, withdraw
 from calico_route.report import Parts
 from calico_route.workload import WorkloadError, Workloads, WorkloadSocket
 
@@ -45,9 +45,12 @@ async def companions(settings: NodeSettings, etcd: EtcdSettings | None) -> Async
         stack.push_async_callback(store.close)
         addresses = Ipam(store, node=node, order=settings.ipam)
         stack.push_async_callback(addresses.close)
-        policy = await _policy(settings, store) if settings.policy else None
-        if policy is not None:
+        policy = None
+        if settings.policy:
+            policy = await _policy(settings, store)
             stack.push_async_callback(policy.close)
+        else:
+            await _no_rules()
         workloads = Workloads(
             store,
             addresses,
@@ -82,6 +85,15 @@ async def _policy(settings: NodeSettings, store: Store) -> Policy:
         words = "install nftables (libnftables1), or give --policy off, with which every container reaches everything"
         raise CompanionError(f"no policy: {error}; {words}") from error
     return policy
+
+
+async def _no_rules() -> None:
+    """Those of an agent before us would let no new container through."""
+    try:
+        if await withdraw():
+            log.warning("--policy off: the rules of before are gone, and every container reaches everything")
+    except NftError as error:
+        log.warning("--policy off: rules of before, if there are any, stay in force: %s", error)
 
 
 async def _serve(

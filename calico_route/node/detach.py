@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from .flags import NodeSettings
 WITHIN = 30.0
 """Seconds until it has to answer."""
 LOOK = 0.05
+LISTENING_WITHIN = 1.0
 LAST_LINES = 15
 
 
@@ -50,7 +52,7 @@ def detach(settings: NodeSettings, arguments: Sequence[str], environ: Mapping[st
     while time.monotonic() < deadline:
         status = _status(settings.agent.socket)
         knows = status is not None and status["as"] is not None  # who it is, which etcd tells
-        if status is not None and knows and settings.workload_socket.exists():
+        if status is not None and knows and status["pid"] == process.pid and _listens(settings.workload_socket):
             _note_pid(settings.pid_file, process.pid)
             _tell(settings, status)
             return 0
@@ -87,6 +89,17 @@ def _status(path: Path) -> dict[str, Any] | None:
         return ask(path)
     except NoAgentError:
         return None
+
+
+def _listens(path: Path) -> bool:
+    """The file alone may be left of an agent that was killed."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(LISTENING_WITHIN)
+        try:
+            client.connect(str(path))
+        except OSError:
+            return False
+        return True
 
 
 def _note_pid(path: Path, pid: int) -> None:

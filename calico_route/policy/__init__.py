@@ -10,7 +10,7 @@ compile        from what is known to the table               table           the
 nft            libnftables, or the command nft               changes         hears when others change our table
 conntrack      the kernel's connections                      cutting         ends those that are not allowed any more
 keys, source   from etcd to what is known                    engine          Policy: all of it, running
-own_addresses  of this host
+own_addresses  of this host                                  withdrawal      no rules any more
 """
 
 from .engine import Policy
@@ -21,6 +21,7 @@ from .profile import as_v049, new_profile, read_profile, tag_warnings, tags_of, 
 from .profile_names import given_name, stored_name
 from .rule_text import format_rule, parse_rule
 from .rules import ProfileRules, RulesError, Unsayable, read_profile_rules, write_profile_rules
+from .withdrawal import withdraw
 
 __all__ = [
     "Flow",
@@ -44,6 +45,7 @@ __all__ = [
     "stored_name",
     "tag_warnings",
     "tags_of",
+    "withdraw",
     "with_rules",
     "with_tags",
     "write_profile_rules",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Container
 
 from calico_route.keys import format_path, join_workload_name
 from calico_route.model import Kind, ResourceKey
@@ -16,6 +18,8 @@ HOST_MAC = "ee:ee:ee:ee:ee:ee"
 LONGEST_NAME = 15  # of an interface, IFNAMSIZ less the zero
 LEAST_DIGITS = 8
 PEER_PREFIX = "tmp"
+
+_RUNTIMES_OWN = re.compile(r"[0-9a-f-]{32,}")  # an id that a runtime has drawn: 64 digits, or a UUID
 
 
 def _digest(container: str, interface: str) -> bytes:
@@ -40,9 +44,17 @@ def workload_mac(container: str, interface: str) -> str:
     return ":".join(f"{octet:02x}" for octet in ((first & 0xFC) | 0x02, *rest))
 
 
-def handle_of(request: WorkloadRequest) -> str:
-    """Who holds the addresses, as Calico's CNI plug-in writes it."""
-    return request.handle or f"{request.network}.{request.container}"
+def handle_of(request: WorkloadRequest, uid: str, others: Container[str]) -> str:
+    """Who holds the addresses: `<network>.<container>`, as Calico's CNI plug-in writes it, where that is one of a kind
+    in the whole cluster. A name that a person chose may be on another node, too, and in IPAM, which knows no capitals,
+    two workloads with one handle would have one address: such a handle ends with a part of the endpoint's `uid`, and
+    so does one that is among `others`, the handles of this node (in small letters)."""
+    if request.handle is not None:
+        handle, unique = request.handle, True
+    else:
+        handle = f"{request.network}.{request.container}"
+        unique = _RUNTIMES_OWN.fullmatch(request.container) is not None
+    return handle if unique and handle.lower() not in others else f"{handle}.{uid[:13]}"
 
 
 def endpoint_key(node: str, request: WorkloadRequest) -> ResourceKey:

@@ -78,6 +78,7 @@ class Workloads:
         self._room = asyncio.Semaphore(AT_ONCE)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closing = False
+        self._planned_handles: set[str] = set()  # of adds that are about to be in the journal
         self._repair = Repair(self)
         self._watch = LinkWatch(self._vanished)
 
@@ -180,13 +181,16 @@ class Workloads:
                 if await self._stands(found, request):
                     return found.workload
                 found = replace(found, request=replace(found.request, netns=request.netns))
-            record = found or self._planned(request)
             identity = "" if request.netns is None else await self.blocking(netns_identity, request.netns)
             if identity is None:
                 words = f"no network namespace {request.netns}: is the container still running?"
                 raise WorkloadError(words, code="no-netns")
-            record = replace(record, namespace_identity=identity)
-            await self.written(record, Stage.ADDING, durable=True)
+            record = replace(found or self._planned(request), namespace_identity=identity)
+            self._planned_handles.add(record.handle.lower())
+            try:
+                await self.written(record, Stage.ADDING, durable=True)
+            finally:
+                self._planned_handles.discard(record.handle.lower())
             return (await self.build(record)).workload
 
     async def _stands(self, found: Record, request: WorkloadRequest) -> bool:
@@ -201,18 +205,17 @@ class Workloads:
         for other in others:
             if other.host_interface == host:
                 raise WorkloadError(f"{host} is of container {other.key[0]} already", code="taken")
-        handle = "" if request.held else handle_of(request)
-        if any(other.handle == handle for other in others) and not request.held:
-            handle = f"{handle}.{request.interface}"  # the second interface of one container in one network
+        uid = str(uuid4())
+        taken = {other.handle.lower() for other in others} | self._planned_handles
         return Record(
             request=request,
             stage=Stage.ADDING,
             host_interface=host,
             peer=peer_interface(request.container, request.interface),
             mac=request.mac or workload_mac(request.container, request.interface),
-            handle=handle,
+            handle="" if request.held else handle_of(request, uid, taken),
             endpoint=endpoint_key(self.node, request).name,
-            uid=str(uuid4()),
+            uid=uid,
             created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             profiles=tuple(request.profiles),
         )

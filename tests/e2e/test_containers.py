@@ -128,7 +128,12 @@ def test_detached_and_stopped(lab: Lab) -> None:
         assert "host1-cni-c1-eth1" in refused
         assert node.status()["pid"] == pid
         node.cni("DEL", "c1", one, node.network())
+        assert "calico_route" in tables(node)
+        other = stop(lab, node, "host9")
+        assert "is of node host1: give --node-name host1" in other
+        assert node.status()["pid"] == pid
         assert stop(lab, node) == "Node stopped and all configuration removed\n"
+        assert "calico_route" not in tables(node), "without workloads there is nothing to protect"
         wait_for("it has ended", lambda: not Path(f"/proc/{pid}").exists())
         assert mesh.etcd.ctl("get", "--keys-only", f"{RESOURCES}/nodes/host1").split() == []
         assert not Path(node.socket).with_suffix(".pid").exists()
@@ -138,9 +143,13 @@ def test_detached_and_stopped(lab: Lab) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def stop(lab: Lab, node: Node) -> str:
+def tables(node: Node) -> str:
+    return node.host.run("nft", "list", "tables")
+
+
+def stop(lab: Lab, node: Node, name: str = "") -> str:
     words = [sys.executable, "-m", "calico_route", "node", "stop", *node.source]
-    words += ["--node-name", node.host.name, "--socket", node.socket]
+    words += ["--node-name", name or node.host.name, "--socket", node.socket]
     return lab.run(*node.host.command("sh", "-c", '"$@" 2>&1', "sh", *words), check=False)
 
 
@@ -158,6 +167,39 @@ def test_detached_and_not_able_to_start(lab: Lab) -> None:
     ]
     told = lab.run(*host.command("sh", "-c", '"$@" 2>&1', "sh", *words), check=False)
     assert "/no/such" in told
+
+
+def test_detached_beside_the_sockets_of_one_that_was_killed(lab: Lab) -> None:
+    """Their files are there; what counts is who answers."""
+    mesh = Mesh(lab, 1)
+    mesh.etcd.start()
+    node = Node(mesh.hosts[0], mesh.etcd.url)
+    node.start()
+    node.kill()
+    assert node.workloads.exists()
+    node.host.run(*node.command(), "--detach", "--log-file", str(lab.directory / "node.log"), timeout=60)
+    try:
+        assert "workloads" in node.ask({"request": "list"}), "at once"
+    finally:
+        stop(lab, node)
+
+
+def test_rules_of_before_end_with_policy_off(lab: Lab) -> None:
+    """Else they would drop whatever comes after them."""
+    mesh = Mesh(lab, 1)
+    mesh.etcd.start()
+    node = Node(mesh.hosts[0], mesh.etcd.url)
+    node.start()
+    one = box(node.host, "c1")
+    node.cni("ADD", "c1", one, node.network(profiles=["a"]))
+    node.kill()
+    assert "calico_route" in tables(node)
+    node = Node(mesh.hosts[0], mesh.etcd.url, "--policy", "off")
+    node.start()
+    two = box(node.host, "c2")
+    node.cni("ADD", "c2", two, node.network(profiles=["b"]))
+    ping(one, "192.168.0.2")
+    assert "calico_route" not in tables(node)
 
 
 def test_the_status_document_is_json(lab: Lab) -> None:

@@ -55,7 +55,9 @@ async def test_add_and_remove_in_the_order_of_safety(host: Host) -> None:
         assert document["spec"]["ipNetworks"] == ["192.168.0.1/32"]
         assert document["spec"]["containerID"] == "c1"
         assert host.rules.admitted[made.host_interface].networks == endpoint.networks
-        assert host.addresses.attributes["calico.c1"]["node"] == "host1"
+        [handle] = host.addresses.held
+        assert handle.startswith("calico.c1.")
+        assert host.addresses.attributes[handle]["node"] == "host1"
         host.trace.clear()
         assert await workloads.remove("c1") == (made,)
         assert host.trace == REMOVE
@@ -101,9 +103,50 @@ async def test_two_interfaces_of_one_container(host: Host) -> None:
         assert two.addresses == ("192.168.0.2", "fd80::1")
         assert two.gateway6 == "fe80::ecee:eeff:feee:eeee"
         await workloads.remove("c1", "eth2")
-        assert host.addresses.held == {"calico.c1": ("192.168.0.1",)}
+        assert list(host.addresses.held.values()) == [("192.168.0.1",)]
         await workloads.add(asked(host, interface="eth2"))
         await workloads.remove("c1")
+        assert host.left() == {}
+
+
+async def test_the_same_name_on_two_nodes_is_two_workloads(host: Host, tmp_path: Path) -> None:
+    """Names that people give are of one host; handles are of the cluster."""
+    (tmp_path / "another").mkdir()
+    other = Host(tmp_path / "another")
+    other.addresses = host.addresses
+    async with host.running() as here, other.running() as there:
+        assert (await here.add(asked(host))).addresses == ("192.168.0.1",)
+        assert (await there.add(asked(host))).addresses == ("192.168.0.2",)
+        await there.remove("c1")
+        assert list(host.addresses.held.values()) == [("192.168.0.1",)], "that of the other one is its own"
+        with pytest.raises(WorkloadError, match="is of"):
+            await there.add(asked(host, addresses=("192.168.0.1",)))
+        assert list(host.addresses.held.values()) == [("192.168.0.1",)]
+
+
+ID = "15fe822f18c276535e82cb589ebd74fe3f01d8e4d3a0d54ee52b3b1f3b1a9c20"
+
+
+async def test_no_two_workloads_have_one_handle(host: Host) -> None:
+    """In IPAM capitals are none, and a dot is a dot."""
+    wanted = [
+        asked(host, ID),
+        asked(host, ID, interface="eth2"),
+        asked(host, "blue"),
+        asked(host, "Blue"),
+        asked(host, "blue", interface="eth2"),
+        asked(host, "blue.eth2"),
+        asked(host, "b", network="a"),
+        asked(host, "a.b"),
+    ]
+    async with host.running() as workloads:
+        made = await asyncio.gather(*map(workloads.add, wanted))
+        assert len({one.addresses for one in made}) == len({handle.lower() for handle in host.addresses.held}) == 8
+        assert f"calico.{ID}" in host.addresses.held, "as Calico's own plug-in calls it"
+        await workloads.remove(ID, "eth2")
+        assert len(host.addresses.held) == 7
+        for one in wanted:
+            await workloads.remove(one.container)
         assert host.left() == {}
 
 
@@ -393,7 +436,7 @@ async def test_a_journal_that_is_lost(host: Host) -> None:
     async with host.running() as workloads:
         assert [one.container for one in workloads.list()] == ["c1"]
         assert workloads.list()[0].addresses == alive.addresses
-        assert host.addresses.held == {"calico.c1": ("192.168.0.1",)}
+        assert list(host.addresses.held.values()) == [("192.168.0.1",)]
         assert len(host.store.values) == 1
         await until(lambda: [one.name for one in host.rules.admitted.values()] == [admitted.name])
         assert await workloads.remove("c1")
