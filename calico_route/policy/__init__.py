@@ -45,8 +45,8 @@ __all__ = [
     "stored_name",
     "tag_warnings",
     "tags_of",
-    "withdraw",
     "with_rules",
     "with_tags",
+    "withdraw",
     "write_profile_rules",
 ]
