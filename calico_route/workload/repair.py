@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
@@ -56,6 +57,7 @@ class Owner(Protocol):
     locks: Locks
 
     async def take_down(self, record: Record) -> None: ...
+    async def hold(self, record: Record) -> None: ...
     async def steps(self, record: Record) -> Record: ...
     async def written(self, record: Record, stage: Stage, *, durable: bool = False) -> Record: ...
     async def blocking(self, work: Callable[..., _T], *arguments: Any) -> _T: ...
@@ -67,6 +69,8 @@ class Repair:
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
         self._owed: dict[Key, str] = {}
+        self._told: Counter[Key] = Counter()  # how often something was owed to each that is there
+        self._looking: set[Key] = set()
         self._trouble: str | None = "workloads of before the start are still being looked at"  # of the last pass
         self._orphans_seen = False
         self._woken = asyncio.Event()
@@ -90,10 +94,13 @@ class Repair:
         if self._owed.get(key) != why:
             self._owed[key] = why
             log.info("container %s, %s: to be looked at again: %s", *key, why)
-        self._woken.set()
+        self._told[key] += 1
+        if key not in self._looking:  # else it has just been tried, and the next try has its pause
+            self._woken.set()
 
     def settled(self, key: Key) -> None:
         self._owed.pop(key, None)
+        self._told.pop(key, None)
 
     def waiting(self) -> str | None:
         """None, or in words what keeps the node from being as it should be."""
@@ -105,13 +112,13 @@ class Repair:
     async def _work(self) -> None:
         pause = FIRST_PAUSE
         while True:
+            self._woken.clear()
             try:
                 await self._pass()
             except Exception as error:
                 log.exception("workloads cannot be repaired; trying again in %g s", pause)
                 self._trouble = f"{type(error).__name__}: {error}"
             self._first.set()
-            self._woken.clear()  # what was owed in this pass waits; what was owed from outside is in the list, too
             if self._owed or not self._orphans_seen:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(pause):
@@ -132,7 +139,11 @@ class Repair:
 
         async def look(key: Key) -> None:
             async with room:
-                await self._look(key, known)
+                self._looking.add(key)
+                try:
+                    await self._look(key, known)
+                finally:
+                    self._looking.discard(key)
 
         await asyncio.gather(*map(look, list(self._owed)))
         if known is not None and not self._orphans_seen:
@@ -146,6 +157,7 @@ class Repair:
         self._trouble = trouble
 
     async def _look(self, key: Key, known: Mapping[ResourceKey, WorkloadEndpoint] | None) -> None:
+        told = self._told[key]
         try:
             async with self._owner.locks.of(key):
                 record = self._owner.journal.records.get(key)
@@ -157,7 +169,8 @@ class Repair:
                     else:
                         log.info("container %s, %s: %s was cut short: undone", *key, record.stage)
                         await self._owner.take_down(record)
-                self.settled(key)
+                if self._told[key] == told:  # else something happened to it while it was looked at
+                    self.settled(key)
         except WorkloadError as error:
             self.owe(key, str(error))
         except Exception as error:
@@ -177,13 +190,15 @@ class Repair:
             log.warning("container %s, %s: %s was gone: made again", *key, record.host_interface)
             await owner.steps(record)
             return
+        endpoint = None if known is None else known.get(resource_key(record))
+        if known is not None and endpoint is None:
+            await self._hold_again(record)
         # What is inside is the container's: only the host's side is put right.
         outside = replace(record.wiring, netns=None)
         found = await owner.blocking(dataplane.fault, outside)
         if found is not None:
             log.warning("container %s, %s: %s: put right", *key, found)
             await owner.blocking(dataplane.set_up_outside, record.wiring)
-        endpoint = None if known is None else known.get(resource_key(record))
         if owner.rules is not None and known is not None:  # without etcd those of before are in force
             await owner.rules.admit(endpoint or endpoint_of(record, owner.node))
         if found is not None:
@@ -195,6 +210,18 @@ class Repair:
             await owner.endpoints.put(record)
         elif endpoint.profiles != record.profiles:
             await owner.written(replace(record, profiles=endpoint.profiles), Stage.READY)
+
+    async def _hold_again(self, record: Record) -> None:
+        """Its endpoint is gone, and its addresses may be, too: this node was taken for dead (`ipam release`). One that
+        somebody else has got since leads there, and not here."""
+        try:
+            await self._owner.hold(record)
+        except WorkloadError as error:
+            if error.code == "taken":
+                await self._owner.blocking(dataplane.remove_routes, record.wiring)
+                words = f"{error}; it was given back as one of a dead node: start the container again"
+                raise WorkloadError(words, code="taken") from None
+            raise
 
     async def _clear_here(self, record: Record) -> None:
         """Without etcd: what is on this host goes now, the rest when it is back."""

@@ -122,13 +122,20 @@ class Workloads:
     async def keep(
         self, attachments: Iterable[Key], *, network: str = "calico", orchestrator: str = "cni"
     ) -> tuple[Workload, ...]:
-        """Remove all of a network that are not in the list (CNI's GC): what was removed."""
+        """Remove all of a network that are not in the list (CNI's GC): what was removed. One that cannot be removed
+        does not keep the others from going; WorkloadError tells of it at the end."""
         wanted = set(attachments)
         removed: list[Workload] = []
+        trouble: WorkloadError | None = None
         for key, record in list(self.journal.records.items()):
             asked = record.request
             if key not in wanted and (asked.network, asked.orchestrator) == (network, orchestrator):
-                removed += await self.remove(*key)
+                try:
+                    removed += await self.remove(*key)
+                except WorkloadError as error:
+                    trouble = trouble or error
+        if trouble is not None:
+            raise trouble
         return tuple(removed)
 
     async def repair(self) -> None:
@@ -274,19 +281,23 @@ class Workloads:
         asked = record.request
         if asked.held:
             return tuple(asked.addresses)
-        attributes = {
-            "node": self.node,
-            "container": asked.container,
-            "interface": asked.interface,
-            "timestamp": record.created,
-        }
         if record.addresses or not asked.versions:
             wanted = record.addresses or tuple(asked.addresses)  # the first: it stood before, with these
-            await self.addresses.claim(record.handle, wanted, attributes=attributes)
+            await self.hold(replace(record, addresses=wanted))
             return wanted
         return await self.addresses.assign(
-            record.handle, versions=asked.versions, pools=tuple(asked.pools), attributes=attributes
+            record.handle, versions=asked.versions, pools=tuple(asked.pools), attributes=self._attributes(record)
         )
+
+    async def hold(self, record: Record) -> None:
+        """Its addresses are its own, unless they are a runtime's. WorkloadError."""
+        if record.handle:
+            await self.addresses.claim(record.handle, record.addresses, attributes=self._attributes(record))
+
+    def _attributes(self, record: Record) -> dict[str, str]:
+        asked = record.request
+        names = {"container": asked.container, "interface": asked.interface}
+        return {"node": self.node, **names, "timestamp": record.created}
 
     # --- one removal ---
 
@@ -361,7 +372,9 @@ class Workloads:
                 asyncio.get_running_loop().call_later(ASIDE, self._look_into, record, why)
 
     def _look_into(self, record: Record, why: str) -> None:
-        if self.journal.records.get(record.key) is record and not self._closing:
+        """What has been done since may be another record of the same workload: to look once too often is no harm."""
+        now = self.journal.records.get(record.key)
+        if now is not None and now.uid == record.uid and not self._closing:
             self._repair.owe(record.key, why)
 
     async def written(self, record: Record, stage: Stage, *, durable: bool = False) -> Record:

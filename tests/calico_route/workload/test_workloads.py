@@ -13,6 +13,7 @@ from calico_route.documents import read_value
 from calico_route.keys import parse_path
 from calico_route.model import WorkloadEndpoint
 from calico_route.workload import WorkloadError, WorkloadRequest, Workloads
+from calico_route.workload.interface import Wiring
 from tests.calico_route.cluster import until
 from tests.calico_route.workload.conftest import Host
 
@@ -411,6 +412,67 @@ async def test_routes_and_endpoint_that_are_gone_are_made_again(host: Host) -> N
     async with host.running() as workloads:
         assert host.left() == before
         assert workloads.list() == (made,)
+
+
+async def test_a_node_that_was_taken_for_dead_and_comes_back(host: Host) -> None:
+    """Its endpoints were deleted and its addresses given back: what nobody else has it takes again."""
+    async with host.running() as workloads:
+        one = await workloads.add(asked(host))
+        two = await workloads.add(asked(host, "c2"))
+    host.store.values.clear()
+    host.addresses.held.clear()
+    host.addresses.held["calico.other"] = two.addresses
+    async with host.running() as workloads:
+        assert set(host.addresses.held.values()) == {one.addresses, two.addresses}
+        assert len(host.addresses.held) == 2
+        assert endpoint_in(host)[0].name == one.endpoint, "the other one is not announced"
+        assert host.kernel.routes == {"192.168.0.1": one.host_interface}, "and leads to who has it now"
+        [problem] = workloads.status()["problems"]
+        assert "192.168.0.2 is of calico.other" in problem
+        await workloads.remove("c2")
+        assert host.addresses.held["calico.other"] == two.addresses
+
+
+async def test_what_vanishes_while_it_is_looked_at_is_looked_at_again(host: Host) -> None:
+    async with host.running() as workloads:
+        made = await workloads.add(asked(host))
+    admit = host.rules.admit
+
+    class Vanishing(Workloads):
+        async def repair(self) -> None:
+            host.rules.admit = self.vanish_first  # type: ignore[method-assign]
+            await super().repair()
+
+        async def vanish_first(self, endpoint: WorkloadEndpoint) -> None:
+            host.rules.admit = admit  # type: ignore[method-assign]
+            host.netns.unlink()
+            host.kernel.vanish(made.host_interface)
+            self._look_into(self.journal.records["c1", "eth1"], "it has vanished")
+            await admit(endpoint)
+
+    async with host.running(Vanishing):
+        await until(lambda: host.left() == {})
+
+
+async def test_a_collection_goes_on_where_one_cannot_go(host: Host) -> None:
+    async with host.running() as workloads:
+        for name in ("c1", "c2", "c3"):
+            await workloads.add(asked(host, name))
+        host.kernel.trouble["disconnect"] = WorkloadError("busy", code="internal")
+        disconnect, calls = host.kernel.disconnect, 0
+
+        def once(wiring: Wiring) -> None:
+            nonlocal calls
+            calls += 1
+            if calls > 1:
+                host.kernel.trouble.clear()
+            disconnect(wiring)
+
+        host.kernel.disconnect = once  # type: ignore[method-assign]
+        with pytest.raises(WorkloadError, match="busy"):
+            await workloads.keep([])
+        assert workloads.list() == ()
+        await until(lambda: host.left() == {})
 
 
 async def test_profiles_that_were_changed_meanwhile_are_kept(host: Host) -> None:
