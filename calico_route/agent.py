@@ -317,6 +317,7 @@ class Agent:
             self.options,
             present=self._present,
             kernel_workloads=self._kernel_workloads(),
+            interfaces=self.kernel.interface_names(),
         )
         self._withdraw_at = None
         if self.draining is not None:

@@ -82,7 +82,7 @@ class Box(Namespace):
 
 def box(host: Host, name: str) -> Box:
     made = Box(host.lab, name, f"{host.lab.tag}-{name}")
-    host.lab._add(made)
+    host.lab.add(made)
     return made
 
 

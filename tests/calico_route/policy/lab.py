@@ -65,7 +65,7 @@ def _echo(handle: socket.socket) -> None:
 def add_workload(lab: Lab, host: Host, name: str, addresses: Sequence[str]) -> Workload:
     one = Workload(lab, name, f"{lab.tag}-{name}")
     one.addresses, one.interface = tuple(addresses), f"cali{name}"
-    lab._add(one)
+    lab.add(one)
     host.run("ip", "link", "add", one.interface, "type", "veth", "peer", "name", "eth1", "netns", one.netns)
     host.run("ip", "link", "set", one.interface, "address", HOST_MAC, "up")
     one.run("ip", "link", "set", "eth1", "up")

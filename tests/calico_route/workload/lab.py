@@ -69,7 +69,7 @@ class WorkloadHost:
 
     def box(self, name: str) -> Box:
         made = Box(self.lab, name, f"{self.lab.tag}-{name}")
-        self.lab._add(made)
+        self.lab.add(made)
         return made
 
     def links(self) -> list[str]:
