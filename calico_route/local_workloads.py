@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
+from itertools import filterfalse
 from typing import TypeAlias, TypeVar
 
 from pybgp import Prefix
@@ -35,7 +36,7 @@ class LocalWorkloads:
         self._endpoints: dict[ResourceKey, WorkloadEndpoint] = {}
         self._on: dict[str, set[ResourceKey]] = {}  # by interface
         self._holders: dict[Prefix, set[ResourceKey]] = {}
-        self._here: set[str] = set()  # of our interfaces, those that exist
+        self._missing: set[str] = set()  # of their interfaces, those that do not exist
         self._doubtful: set[Prefix] = set()  # somebody who has it has no interface that exists: asked each time
 
     def look(
@@ -51,10 +52,10 @@ class LocalWorkloads:
         if table is not self._table:
             self._compare(table, node, touched)
             self._table = table
-        here = self._on.keys() & interfaces
-        for interface in here ^ self._here:
+        missing = set(filterfalse(interfaces.__contains__, self._on))
+        for interface in missing ^ self._missing:
             touched.update(self._networks(self._on.get(interface, ())))
-        self._here = here
+        self._missing = missing
         touched |= self._doubtful
         changes = [self._judge(prefix, present, unchecked=unchecked) for prefix in touched]
         self.version += any(changes)
@@ -98,7 +99,7 @@ class LocalWorkloads:
         reachable, doubtful, obstacle = False, False, None
         for key in sorted(self._holders.get(prefix, ())):
             one = self._endpoints[key]
-            if unchecked or one.interface in self._here:
+            if unchecked or one.interface not in self._missing:
                 reachable = True
                 continue
             doubtful = True
