@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 RETRY = 3.0  # seconds until what failed is tried again
 GLANCE = 0.02  # seconds from an event of a peer to a look at all of them, while stale routes wait
 SHARE = 0.2  # of the time that turns may take in the long run
+CALM = 0.02  # seconds between turns that only the host's interfaces ask for: one that comes tells of it ten times
 AT_ONCE = 0.05  # seconds of turns one after the other without a rest
 LONGEST_REST = 0.5  # seconds
 SAVE_AFTER = 0.5  # seconds from a change until it is on disk; more changes meanwhile go with it
@@ -112,6 +113,8 @@ class Agent:
         self._restarting = False
         self._kernel_open = False
         self._glance: asyncio.TimerHandle | None = None
+        self._calm: asyncio.TimerHandle | None = None
+        self._turned = float("-inf")  # the end of the last turn
         self._retry_at: float | None = None
         self._look_again_at: float | None = None  # a handover is under way
         self.draining: Drain | None = None
@@ -138,6 +141,18 @@ class Agent:
 
     def _on_links(self) -> None:
         self._links_changed = True
+        self._mark_calmly()
+
+    def _mark_calmly(self) -> None:
+        """At once after a quiet time, else together with what comes within a moment."""
+        wait = self._turned + CALM - self._now()
+        if wait <= 0:
+            self.mark()
+        elif self._calm is None:
+            self._calm = asyncio.get_running_loop().call_later(wait, self._calmed)
+
+    def _calmed(self) -> None:
+        self._calm = None
         self.mark()
 
     def _look_at_peers(self) -> None:
@@ -172,7 +187,7 @@ class Agent:
             self._kernel_open = True
             self._restarting = bool(self.kernel.adopted)
             self.kernel.on_next_hops_changed = self._on_next_hops
-            self.kernel.on_links_changed, self.kernel.on_workloads_changed = self._on_links, self.mark
+            self.kernel.on_links_changed, self.kernel.on_workloads_changed = self._on_links, self._mark_calmly
             tasks.append(asyncio.create_task(self._forever(self._reconcile_loop), name="reconcile"))
             tasks.append(asyncio.create_task(self._forever(self._compare_loop), name="comparison with the kernel"))
             if self._snapshots is not None:
@@ -186,8 +201,9 @@ class Agent:
         flush = self.agent_options.flush_on_exit
         log.info("leaving; %s", "routes are removed" if flush else "routes stay as they are")
         tasks += self.ourselves.tasks()
-        if self._glance is not None:
-            self._glance.cancel()
+        for timer in (self._glance, self._calm):
+            if timer is not None:
+                timer.cancel()
         self._tally.close()
         for task in tasks:
             task.cancel()
@@ -262,6 +278,7 @@ class Agent:
             except Exception:
                 log.exception("cannot reach what is wanted; trying again in %g s", RETRY)
                 done = False
+            self._turned = self._now()
             if not done and self._retry_at is None:
                 self._retry_at = now + RETRY
             # A few endpoints that come and go are looked at at once, thousands a few times a second.
@@ -317,6 +334,7 @@ class Agent:
             self.options,
             present=self._present,
             kernel_workloads=self._kernel_workloads(),
+            interfaces=self.kernel.interface_names(),
         )
         self._withdraw_at = None
         if self.draining is not None:

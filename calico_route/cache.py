@@ -43,6 +43,7 @@ class SnapshotFile:
     def __init__(self, directory: Path, node: str) -> None:
         self.path = directory / f"{node}.snapshot.json"
         self._node = node
+        self._documents: dict[ResourceKey, tuple[Resource, str, str]] = {}  # as they were written last
 
     def load(self) -> Kept | None:
         """What was kept last; None if there is nothing or nothing usable."""
@@ -77,7 +78,7 @@ class SnapshotFile:
             "source": source,
             "saved": time.time(),
             "revision": view.revision,
-            "resources": _resources(view),
+            "resources": self._resources(view),
         }
         data = json.dumps(document, separators=(",", ":")).encode()
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -94,13 +95,17 @@ class SnapshotFile:
                 os.unlink(temporary)
             raise
 
-
-def _resources(view: View) -> Mapping[str, str]:
-    """Documents by key, as the datastore itself holds them. What never was readable is not worth keeping."""
-    found = {}
-    for table in view.tables.values():
-        for key, resource in table.items():
-            if not isinstance(resource, Invalid):
-                with contextlib.suppress(ValueError):  # a resource that has no document
-                    found[format_path(key).decode()] = write_value(resource).decode()
-    return found
+    def _resources(self, view: View) -> Mapping[str, str]:
+        """Documents by key, as the datastore itself holds them; those of resources that are the same as the last time
+        are at hand. What never was readable is not worth keeping."""
+        before, found = self._documents, {}
+        for table in view.tables.values():
+            for key, resource in table.items():
+                known = before.get(key)
+                if known is not None and known[0] is resource:
+                    found[key] = known
+                elif not isinstance(resource, Invalid):
+                    with contextlib.suppress(ValueError):  # a resource that has no document
+                        found[key] = resource, format_path(key).decode(), write_value(resource).decode()
+        self._documents = found
+        return {path: document for _, path, document in found.values()}

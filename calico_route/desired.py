@@ -6,26 +6,22 @@ What is left out is named with its reason, so that nobody has to guess.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from pybgp import Prefix
 
 from .advertised import Advertised, advertised
 from .compat import Compat, compat
 from .identity import Identity, router_id
-from .model import Kind, Node, WorkloadEndpoint
+from .local_workloads import LocalWorkloads, Present
+from .model import Kind, Node
 from .programming import KernelRules, Static, encrypted_next_hops, kernel_rules
 from .sessions import Local, MeshPeer, Options
 from .telling import ExportRules, export_rules
 from .topology import Topology, topology
 from .view import Table, View
-
-Present: TypeAlias = Callable[[str, Prefix], bool]
-"""Whether an interface of this name exists here, or else a local route to this prefix."""
-
 
 JUDGED_KEPT = 65536  # verdicts of the pools on addresses, of which there are a few hundred on a host
 
@@ -73,6 +69,10 @@ class Wishes:
         self._local_prefs: tuple[tuple[int, int], ...] = ()
         self._allowed: set[Prefix] = set()  # by the pools
         self._refused: dict[Prefix, str] = {}
+        self._own = LocalWorkloads()
+        self._made_of: tuple[object, ...] = ()  # the announcements
+        self._announced: frozenset[Prefix] = frozenset()
+        self._withheld: Mapping[Prefix, str] = {}
 
     def state(
         self,
@@ -82,18 +82,26 @@ class Wishes:
         *,
         present: Present,
         kernel_workloads: AbstractSet[Prefix],
+        interfaces: AbstractSet[str] = frozenset(),
     ) -> Desired:
-        """`kernel_workloads` are the host routes to workload interfaces."""
+        """`kernel_workloads` are the host routes to workload interfaces; `interfaces` names that exist here, which
+        `present` need not be asked for."""
         self._look(view, identity, options)
         local, found = self._local, self._topology
         if local is None or found is None:
             return Desired(None, {}, frozenset(), {}, self._problems)
-        announcements, withheld = self._announcements(view, local.name, options, present, kernel_workloads)
+        table = view.table(Kind.WORKLOAD_ENDPOINT) if options.workloads_from_etcd else {}
+        self._own.look(table, local.name, present=present, interfaces=interfaces, unchecked=options.announce_unchecked)
+        fed = frozenset(kernel_workloads) if options.workloads_from_kernel else frozenset()
+        made_of = (self.rules, self.advertised, self._topology, self._own.version, fed)
+        if self._made_of != made_of:
+            self._announced, self._withheld = self._announcements(fed)
+            self._made_of = made_of
         return Desired(
             local,
             found.peers,
-            announcements,
-            withheld,
+            self._announced,
+            self._withheld,
             self._problems,
             found.nodes,
             self._local_prefs,
@@ -140,20 +148,9 @@ class Wishes:
         self._statics = {prefix: static for prefix, static in self.statics.items() if kernel.takes(prefix)}
         return found
 
-    def _announcements(
-        self, view: View, node: str, options: Options, present: Present, kernel_workloads: AbstractSet[Prefix]
-    ) -> tuple[frozenset[Prefix], dict[Prefix, str]]:
-        candidates: set[Prefix] = {*self.advertised.held, *self.advertised.services}
-        obstacles: dict[Prefix, str] = {}
-        if options.workloads_from_kernel:
-            candidates.update(kernel_workloads)
-        if options.workloads_from_etcd:
-            for endpoint in view.workloads(node):
-                for prefix in endpoint.networks:
-                    if options.announce_unchecked or present(endpoint.interface, prefix):
-                        candidates.add(prefix)
-                    else:
-                        obstacles.setdefault(prefix, _absence(endpoint))
+    def _announcements(self, kernel_workloads: AbstractSet[Prefix]) -> tuple[frozenset[Prefix], Mapping[Prefix, str]]:
+        obstacles = self._own.obstacles
+        candidates = {*self.advertised.held, *self.advertised.services} | self._own.reachable | kernel_workloads
         # Sets know the hashes of their members: who is known from before is not looked at one by one.
         unknown = (candidates | obstacles.keys()) - self._allowed - self._refused.keys()
         if len(self._allowed) + len(self._refused) > JUDGED_KEPT:
@@ -214,8 +211,3 @@ def _statics(beside: Advertised, peers: Iterable[MeshPeer]) -> Mapping[Prefix, S
         if peer.reachable_by is not None:
             found[Prefix(f"{peer.address}/{128 if ':' in peer.address else 32}")] = Static(peer.reachable_by)
     return found
-
-
-def _absence(endpoint: WorkloadEndpoint) -> str:
-    interface = f"interface {endpoint.interface} does not exist" if endpoint.interface else "no interface named"
-    return f"{interface}, and no local route leads to it (workload endpoint {endpoint.namespace}/{endpoint.name})"

@@ -35,6 +35,9 @@ class Kind(StrEnum):
     READY_FLAG = "Ready"
     BLOCK_AFFINITY = "BlockAffinity"
 
+    # That of enum is a function of Python, called for every key that is looked up.
+    __hash__ = str.__hash__
+
 
 class ResourceKey(NamedTuple):
     """What names a resource. `namespace` is empty for kinds of cluster scope."""

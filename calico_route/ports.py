@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Protocol
 
 from .kernel.route import RouteOptions
@@ -63,6 +64,8 @@ class KernelPort(Protocol):
     def local_route(self, nlri: bytes, afi: int) -> bool: ...
 
     def interface_exists(self, name: str) -> bool: ...
+
+    def interface_names(self) -> AbstractSet[str]: ...
 
     def interface_of(self, afi: int, nlri: bytes, next_hop: bytes) -> str | None: ...
 

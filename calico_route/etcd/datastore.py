@@ -72,11 +72,11 @@ class EtcdDatastore:
                 if isinstance(news, KeySnapshot):
                     readings = await self._read_all(news.values.items())
                     update: Update | None = self._interpreter.replace(news.head.revision, readings)
+                    self._own = {format_path(key) for key in self._interpreter.resources if _is_workload(key)}
                 else:
                     update = self._interpreter.apply(self._read_events(news))
+                    self._note_own(news)
                 if update is not None:
-                    known = self._interpreter.resources
-                    self._own = {format_path(key) for key in known if key.kind is Kind.WORKLOAD_ENDPOINT}
                     yield update
 
     async def create(self, resource: Resource) -> bool:
@@ -125,6 +125,12 @@ class EtcdDatastore:
         decoded whatever it has become: what cannot be read must not pass for a deletion."""
         return self._needle in value or path in self._own or not path.startswith(WORKLOADS)
 
+    def _note_own(self, events: list[KeyEvent]) -> None:
+        for event in events:
+            key = parse_path(event.key)
+            if key is not None and _is_workload(key):
+                (self._own.add if key in self._interpreter.resources else self._own.discard)(event.key)
+
     async def _doubted(self, events: list[KeyEvent]) -> bool:
         """Whether something is gone, and our own Node too, of which we have not heard: these are the first drops of a
         mass deletion, which has to be judged as a whole (guard.py)."""
@@ -170,3 +176,7 @@ class EtcdDatastore:
                     raise DatastoreUnavailableError(f"etcd at {endpoint}: {error}") from error
                 await self._store.reset(endpoint)
         raise DatastoreError("no endpoint")
+
+
+def _is_workload(key: ResourceKey) -> bool:
+    return key.kind is Kind.WORKLOAD_ENDPOINT

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
@@ -233,6 +234,10 @@ class Kernel:
 
     def interface_exists(self, name: str) -> bool:
         return name in self._here.names
+
+    def interface_names(self) -> AbstractSet[str]:
+        """The names of all that exist: not a copy."""
+        return self._here.names.keys()
 
     def interface_of(self, afi: int, nlri: bytes, next_hop: bytes) -> str | None:
         """Through which interface a destination is reached: that of its next hop, or without one that on whose link

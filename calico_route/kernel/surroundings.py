@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
 
 from .netlink import NLM_F_APPEND, NLM_F_REPLACE, AddressEvent, Link, LinkEvent, RouteEvent
@@ -78,9 +79,12 @@ class Surroundings:
         if event.present:
             if event.flags & NLM_F_REPLACE and not event.flags & NLM_F_APPEND:
                 kept = tuple(r for r in before if (r.spec.metric, r.tos) != (route.spec.metric, route.tos))
-            else:
-                kept = tuple(r for r in before if not _extends(event.afi, route, r))
-            after = tuple(sorted((*kept, route), key=_metric))
+            elif event.afi == IPV6 and len(route.spec.nexthops) > 1:
+                kept = tuple(r for r in before if not _extends(route, r))
+            else:  # the very same told again, as a rule not; there may be a thousand, as of fe80::/64
+                kept = tuple(r for r in before if r != route) if route in before else before
+            place = bisect_right(kept, route.spec.metric, key=_metric)
+            after = (*kept[:place], route, *kept[place:])
         else:
             after = _without(event.afi, before, route)
         if after:
@@ -211,15 +215,13 @@ def _metric(route: KernelRoute) -> int:
     return route.spec.metric
 
 
-def _extends(afi: int, new: KernelRoute, old: KernelRoute) -> bool:
-    """Whether `new` tells `old` anew: the very same route, or an IPv6 one that got one more next hop."""
+def _extends(new: KernelRoute, old: KernelRoute) -> bool:
+    """Whether `new`, of IPv6, tells `old` anew: the very same route, or with one more next hop."""
     if new == old:
         return True
     return (
-        afi == IPV6
-        and new.protocol == old.protocol
+        new.protocol == old.protocol
         and new.spec.metric == old.spec.metric
-        and len(new.spec.nexthops) > 1
         and set(old.spec.nexthops) <= set(new.spec.nexthops)
     )
 

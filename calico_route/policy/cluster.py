@@ -161,8 +161,9 @@ class Cluster:
             and policy is not None
             and (before.rank, before.applies_to, before.types) == (policy.rank, policy.applies_to, policy.types)
         )
+        selected = set() if same_place or policy is None else self.members.carrying(policy.applies_to)
         for interface, one in list(self.local.items()):
-            if not same_place and (key in one.policies) | self._selects(policy, one.endpoint):
+            if not same_place and (key in one.policies or one.endpoint.key in selected):
                 self._choose(interface)
                 self.delta.interfaces.add(interface)
             if key in one.policies:
@@ -271,9 +272,6 @@ class Cluster:
         for change in changes:
             if not change.added or self._narrowing[change.selection] > 0:
                 self.delta.concerned.add(change.address)
-
-    def _selects(self, policy: NetworkPolicy | None, endpoint: Endpoint) -> bool:
-        return policy is not None and policy.applies_to.selects(self.labels(endpoint))
 
     def _local_of(self, keys: Iterable[EndpointKey]) -> Iterator[tuple[str, Local]]:
         for key in keys:

@@ -68,6 +68,11 @@ class Members:
             one.selected_by.discard(selection)
         return True
 
+    def carrying(self, selection: Selection) -> set[EndpointKey]:
+        """The endpoints whose labels it selects, wanted or not."""
+        found: set[EndpointKey] = set()
+        return found.union(*(one.endpoints for one in self._classes.values() if selection.selects(one.labels)))
+
     def follows(self, selection: Selection) -> bool:
         return selection in self._counts
 

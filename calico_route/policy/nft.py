@@ -1,4 +1,5 @@
-"""Transactions of nftables: libnftables in this process, or the command `nft` where the library is missing.
+"""Transactions of nftables: libnftables in this process, or the command `nft` where the library is missing. Elements
+that come and go, and nothing else, are put in by messages of our own (elements.py).
 
 Both take the JSON of libnftables-json(5), and carry out a list of commands as one transaction or not at all. Calls
 block for as long as the kernel works, so they are made in a thread of their own, which carries a name that nobody else
@@ -21,6 +22,7 @@ from typing import Any
 
 from calico_route.kernel.socket import KernelError, in_namespace
 
+from .elements import ElementSocket, changes_of
 from .table import FAMILY, NAME, Command
 
 _LIBRARY = "libnftables.so.1"
@@ -48,6 +50,7 @@ class Nft:
         self._executor = ThreadPoolExecutor(1, self.thread_name, self._name_thread)
         self._run: _Run | None = None
         self._free: Callable[[], None] = lambda: None
+        self._elements: ElementSocket | None = None
         self.how = ""
 
     async def open(self) -> None:
@@ -56,7 +59,7 @@ class Nft:
 
     async def apply(self, commands: Sequence[Command]) -> None:
         """Carry out all of it, or nothing: NftError says what was refused."""
-        await self._in_thread(functools.partial(self._call, commands))
+        await self._in_thread(functools.partial(self._carry_out, commands))
 
     async def listing(self) -> list[dict[str, Any]] | None:
         """Our table as the kernel has it; None: there is none."""
@@ -78,6 +81,7 @@ class Nft:
         why = "asked for the command"
         if not self._command:
             try:
+                self._elements = ElementSocket(self._netns)
                 self._run, self._free = in_namespace(self._netns, _open_library)
             except (OSError, AttributeError) as error:
                 why = f"{_LIBRARY} cannot be used ({error})"
@@ -94,6 +98,19 @@ class Nft:
     def _close(self) -> None:
         self._run = None
         self._free()
+        if self._elements is not None:
+            self._elements.close()
+
+    def _carry_out(self, commands: Sequence[Command]) -> None:
+        changes = changes_of(commands) if self._elements is not None else None
+        if changes is None or self._elements is None:
+            self._call(commands)
+            return
+        try:
+            self._elements.apply(changes)
+        except OSError as error:
+            names = ", ".join(change.name for change in changes)
+            raise NftError(f"elements of {names}: {error.strerror or error}") from error
 
     def _call(self, commands: Sequence[Command]) -> str:
         if self._run is None:

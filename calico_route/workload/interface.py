@@ -124,7 +124,11 @@ def set_up_outside(wiring: Wiring) -> None:
             _set(f"ipv4/conf/{name}/proxy_arp", "1")
             _set(f"ipv4/neigh/{name}/proxy_delay", "0")
             _set(f"ipv4/conf/{name}/rp_filter", "1")
-        if True in versions:
+        if True not in versions:
+            # A link-local address would only be one more fe80::/64 for the kernel and all who listen to it.
+            if (_SYSCTL / "ipv6/conf" / name).exists():
+                _set(f"ipv6/conf/{name}/disable_ipv6", "1")
+        else:
             _forward("ipv6/conf/all/forwarding")
             _set(f"ipv6/conf/{name}/disable_ipv6", "0")
             _set(f"ipv6/conf/{name}/forwarding", "1")

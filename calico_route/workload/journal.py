@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -131,13 +132,19 @@ class Journal:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.records: dict[Key, Record] = {}
+        self.on: dict[str, Key] = {}
+        """By the interface on the host."""
+        self.holders: dict[str, set[Key]] = {}
+        """By the handle of their addresses."""
+        self._lock = threading.Lock()  # several are written at once
 
     def load(self) -> None:
         """Read all. What cannot be read is set aside, and said: its endpoint in the datastore tells of it, too."""
-        self.records.clear()
+        for key in list(self.records):
+            self._forget(key)
         for path, record in self._read_all():
             if isinstance(record, Record):
-                self.records[record.key] = record
+                self._remember(record)
                 continue
             aside = path.with_suffix(".unreadable")
             log.error("%s is no record of a workload (%s): set aside as %s", path, record, aside.name)
@@ -169,7 +176,7 @@ class Journal:
             raise
         if durable:
             self._sync_directory()
-        self.records[record.key] = record
+        self._remember(record)
 
     def move(self, record: Record, stage: Stage, *, durable: bool = False) -> Record:
         """The record in another stage, kept. OSError."""
@@ -180,7 +187,27 @@ class Journal:
     def remove(self, record: Record) -> None:
         """Nothing is left of it. OSError."""
         self._path(record).unlink(missing_ok=True)
-        self.records.pop(record.key, None)
+        self._forget(record.key)
+
+    def _remember(self, record: Record) -> None:
+        with self._lock:
+            self._take_out(self.records.get(record.key))
+            self.records[record.key] = record  # whoever looks meanwhile finds the former one
+            self.on[record.host_interface] = record.key
+            self.holders.setdefault(record.handle.lower(), set()).add(record.key)
+
+    def _forget(self, key: Key) -> None:
+        with self._lock:
+            self._take_out(self.records.pop(key, None))
+
+    def _take_out(self, known: Record | None) -> None:
+        if known is None:
+            return
+        self.on.pop(known.host_interface, None)
+        holder = known.handle.lower()
+        self.holders[holder].discard(known.key)
+        if not self.holders[holder]:
+            del self.holders[holder]
 
     def _path(self, record: Record) -> Path:
         return self.directory / f"{record.host_interface}.json"

@@ -95,9 +95,10 @@ class Workloads:
     async def remove(self, container: str, interface: str | None = None) -> tuple[Workload, ...]:
         """Of one interface of a container, or of all. What there was; nothing there: (). WorkloadError where this
         node cannot; what only etcd is missing for is done as soon as it answers."""
-        keys = [key for key in self.journal.records if key[0] == container and interface in (None, key[1])]
-        if interface is not None and not keys:
+        if interface is not None:
             keys = [(container, interface)]  # one may be on its way
+        else:
+            keys = [key for key in self.journal.records if key[0] == container]
         removed = [await self._go_on(self._removed(key)) for key in keys]
         return tuple(one for one in removed if one is not None)
 
@@ -208,12 +209,11 @@ class Workloads:
 
     def _planned(self, request: WorkloadRequest) -> Record:
         host = host_interface(self._prefix, request.container, request.interface)
-        others = list(self.journal.records.values())
-        for other in others:
-            if other.host_interface == host:
-                raise WorkloadError(f"{host} is of container {other.key[0]} already", code="taken")
+        other = self.journal.on.get(host)
+        if other is not None:
+            raise WorkloadError(f"{host} is of container {other[0]} already", code="taken")
         uid = str(uuid4())
-        taken = {other.handle.lower() for other in others} | self._planned_handles
+        taken = self.journal.holders.keys() | self._planned_handles
         return Record(
             request=request,
             stage=Stage.ADDING,
@@ -366,8 +366,10 @@ class Workloads:
 
     def _vanished(self, name: str | None) -> None:
         """A container died, or somebody removed its interface: which of them it was, is found out."""
-        for record in self.journal.records.values():
-            if record.stage is Stage.READY and name in (None, record.host_interface):
+        records = self.journal.records
+        key = None if name is None else self.journal.on.get(name)
+        for record in list(records.values()) if name is None else [None if key is None else records.get(key)]:
+            if record is not None and record.stage is Stage.READY:
                 why = f"{record.host_interface} has vanished"
                 asyncio.get_running_loop().call_later(ASIDE, self._look_into, record, why)
 

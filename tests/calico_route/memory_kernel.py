@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from calico_route.kernel import RouteOptions
@@ -103,6 +104,9 @@ class MemoryKernel:
 
     def interface_exists(self, name: str) -> bool:
         return name in self.interfaces
+
+    def interface_names(self) -> AbstractSet[str]:
+        return self.interfaces
 
     def interface_of(self, afi: int, nlri: bytes, next_hop: bytes) -> str | None:
         return "eth0" if next_hop else self.link_routes("").get((afi, nlri))
