@@ -135,7 +135,7 @@ class Journal:
         self.on: dict[str, Key] = {}
         """By the interface on the host."""
         self.holders: dict[str, set[Key]] = {}
-        """By the handle of their addresses."""
+        """By the handle of their addresses, in small letters as IPAM has it."""
         self._lock = threading.Lock()  # several are written at once
 
     def load(self) -> None:
