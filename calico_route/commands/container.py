@@ -21,6 +21,10 @@ DEFAULT_INTERFACE = "eth1"
 AUTOMATIC = ("auto", "auto4", "auto6", "auto46")
 SHORTEST_PREFIX = 4
 _LONGEST_INTERFACE = 15
+DOCKERS = "libnetwork"
+"""The orchestrator of workloads that Docker's drivers have made."""
+STAYS = ("container", "network", "orchestrator", "namespace", "name", "labels", "mac")
+"""What of a workload is as before when its interface is made anew."""
 
 Target = Annotated[
     str,
@@ -197,6 +201,11 @@ def _readdress(
 ) -> Answer:
     """The same workload with other addresses. The agent does not change those of an interface that stands."""
     name, before = str(context.obj), list(one["addresses"])
+    if one.get("orchestrator") == DOCKERS:
+        raise Refused(
+            f"the addresses of {name} are Docker's, whose driver asked for them: choose one with CALICO_IP, or with "
+            "docker network connect --ip"
+        )
     if not recreate:
         raise Refused(
             f"{name} has {_joined(one)} on {one['interface']}, and the addresses of an interface that stands are not "
@@ -204,7 +213,8 @@ def _readdress(
         )
     found = resolve(name, os.environ)
     profiles = [as_written(profile) for profile in one.get("profiles") or []]
-    request = {**_request(found, str(one["interface"]), addresses, profiles), "container": one["container"]}
+    request = _request(found, str(one["interface"]), addresses, profiles)
+    request |= {member: one[member] for member in STAYS if one.get(member)}
     ask(path, {"request": "remove", "container": one["container"], "interface": one["interface"]})
     try:
         workload = _workload(ask(path, request))

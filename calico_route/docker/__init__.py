@@ -6,15 +6,13 @@ proxy            Docker's API on a port            creation   CALICO_IP and CALI
 passing          one request through the proxy     network    the network that the proxy makes
 watcher          Docker's events, and a comparison with what is held here
 leases           who has which address             records    what is on the disk
-held             addresses that workloads leave to Docker
 http             HTTP/1.1 octet by octet           listening  sockets and their clients
 client           Docker's API for our own use      fields, ports   Docker's JSON; what the files share
 """
 
-from .held import HeldByDocker
 from .plugin import DIRECTORY
 from .ports import HandedOver, Workload, Workloads
 from .proxy import DEFAULT
 from .side import DockerSide
 
-__all__ = ["DEFAULT", "DIRECTORY", "DockerSide", "HandedOver", "HeldByDocker", "Workload", "Workloads"]
+__all__ = ["DEFAULT", "DIRECTORY", "DockerSide", "HandedOver", "Workload", "Workloads"]

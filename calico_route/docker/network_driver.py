@@ -121,7 +121,6 @@ class NetworkDriver:
             profiles=named,
             name=name,
             mac=mac or None,
-            handle=leases[0].handle,
             network=NETWORK,
             orchestrator="libnetwork",
             netns=None,

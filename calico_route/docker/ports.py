@@ -30,7 +30,6 @@ class HandedOver:
     profiles: tuple[str, ...] = ()
     name: str = ""
     mac: str | None = None
-    handle: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     network: str = NETWORK
     orchestrator: str = "libnetwork"

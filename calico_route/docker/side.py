@@ -29,8 +29,8 @@ class DockerSide:
     over the containers of the daemon at `docker_socket`, which need not run yet. ValueError for a proxy that is not on
     the loopback.
 
-    `workloads` must leave addresses of Docker's network alone: give them `HeldByDocker(addresses)`. `node` is kept
-    beside addresses in the datastore. `state_dir` holds what Docker does not say twice.
+    `workloads` must neither claim nor give back the addresses that they are handed: Docker keeps them while a container
+    restarts. `node` is kept beside addresses in the datastore. `state_dir` holds what Docker does not say twice.
     """
 
     def __init__(

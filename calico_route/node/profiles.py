@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from uuid import uuid4
 
 from calico_route.etcd.store import Store
@@ -20,7 +21,6 @@ class StoredProfiles:
     def __init__(self, store: Store, node: str) -> None:
         self._store = store
         self._etcd = Endpoints(store, node)
-        self._known: set[str] = set()
 
     async def ensure(self, names: Sequence[str], *, create: bool) -> tuple[str, ...]:
         found = []
@@ -32,15 +32,16 @@ class StoredProfiles:
             except ValueError as error:
                 raise WorkloadError(f"profile {name!r}: {error}") from None
             value = json.dumps(document, separators=(",", ":")).encode()
-            await self._etcd.tried(lambda: self._there(path, value, create), f"read the profile {name}")  # noqa: B023
+            attempt = partial(self._there, path, value if create else None)
+            if not await self._etcd.tried(attempt, f"read the profile {name}"):
+                words = f"there is no profile {name}: calico-route profile add {name}"
+                raise WorkloadError(words, code="unknown-profile")
             found.append(stored)
         return tuple(found)
 
-    async def _there(self, path: bytes, value: bytes, create: bool) -> None:
+    async def _there(self, path: bytes, new: bytes | None) -> bool:
         if await self._store.get(path) is not None:
-            return
-        if not create:
-            name = path.rpartition(b"/")[2].decode()
-            words = f"there is no profile {name}: calico-route profile add {name}"
-            raise WorkloadError(words, code="unknown-profile")
-        await self._store.create(path, value)  # if somebody else has just done so, fine
+            return True
+        if new is not None:
+            await self._store.create(path, new)  # if somebody else has just done so, fine
+        return new is not None

@@ -99,6 +99,7 @@ class Record:
             orchestrator=asked.orchestrator,
             namespace=asked.namespace,
             name=asked.name,
+            labels=asked.labels,
         )
 
     def document(self) -> dict[str, Any]:

@@ -183,6 +183,7 @@ class Workload:
     orchestrator: str = "cni"
     namespace: str = "default"
     name: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def gateway(self) -> str | None:
@@ -196,6 +197,7 @@ class Workload:
         """Plain values, as the socket tells them."""
         made: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
         made["addresses"], made["profiles"] = list(self.addresses), list(self.profiles)
+        made["labels"] = dict(self.labels)
         return {**made, "gateway": self.gateway, "gateway6": self.gateway6}
 
 

@@ -70,7 +70,7 @@ class AgentSocket:
             "addresses": ["192.168.0.1"] if isinstance(addresses, str) else addresses,
             "endpoint": f"host1-cni-{request['container'].replace('-', '--')}-{request['interface']}",
             "profiles": request["profiles"],
-            "name": request["name"],
+            **{name: request[name] for name in ("name", "network", "orchestrator", "namespace", "labels")},
         }
         return {"id": number, "workload": self.workloads[key]}
 

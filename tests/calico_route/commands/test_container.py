@@ -193,6 +193,27 @@ def test_one_address_more_and_less(typed: Type, agent: AgentSocket, stranger: in
     assert left["addresses"] == ["192.168.0.9"]
 
 
+def test_other_addresses_change_nothing_else(typed: Type, agent: AgentSocket, stranger: int) -> None:
+    typed(f"container add {stranger} auto --profile db")
+    [one] = agent.workloads.values()
+    kept = {"network": "db", "orchestrator": "nomad", "labels": {"app": "db"}, "mac": "02:00:00:00:00:01"}
+    one |= kept
+    typed(f"container {stranger} ip add 192.168.0.9 --recreate")
+    assert kept.items() <= agent.asked[-1].items()
+
+
+def test_the_addresses_of_dockers_networks_are_dockers(typed: Type, agent: AgentSocket, stranger: int) -> None:
+    """Made anew by us its interface would be none of Docker's, and its address taken: by Docker."""
+    typed(f"container add {stranger} auto --profile db")
+    [one] = agent.workloads.values()
+    one["orchestrator"] = "libnetwork"
+    assert "are Docker's" in typed(f"container {stranger} ip add 192.168.0.9 --recreate", code=1).err
+    for word in ("add 192.168.0.9", "remove 192.168.0.1"):
+        asked = len(agent.asked)
+        typed(f"container {stranger} ip {word} --recreate", code=1)
+        assert all(request["request"] == "list" for request in agent.asked[asked:])
+
+
 # which container is meant -----------------------------------------------------------------------
 
 

@@ -98,7 +98,6 @@ async def test_the_life_of_a_container(side: Side) -> None:
     assert answer == {"Interface": {"MacAddress": made.mac}}
     assert made.request.addresses == ("192.168.0.1",)
     assert made.request.profiles == ("web", "db")
-    assert made.request.handle == side.addresses.taken["192.168.0.1"]
     joined = await side("NetworkDriver.Join", NetworkID="n1", EndpointID="e1", SandboxKey="/x", Options={})
     assert joined == {
         "InterfaceName": {"SrcName": made.peer_interface, "DstPrefix": "eth"},
