@@ -3,6 +3,7 @@
     prerouting (raw)    spoofing      a workload's packets come from its own addresses, or are dropped
     forward             from_workload → map from → from-GROUP → the policies' or profiles' -out chains → drop
     forward             to_workload   → map to   → to-GROUP   → … -in chains → drop
+                        (one profile and no policy: the map leads to the profile's chain itself)
     input               host_from     as from_workload, after what every workload may ask of its host (DHCP, DNS, ND)
     input               host          `to_host`: drop or accept what the workload's own rules have let out
 
@@ -141,20 +142,32 @@ class Compiler:
     def _join(self, name: str, interface: str, group: _Group | None) -> None:
         """Lead the packets of an interface to the chain of a group, which is made with its first one."""
         before = self._groups.pop((name, interface), None)
+        target = None
         if group is not None:
             self._groups[name, interface] = group
             if group != before:
                 self._users[group] += 1
+            target = self._shared_with_profile(group)
             if group not in self._filled:
                 self._filled.add(group)
-                self.table.chain(group.chain, self._rules_of(group))
-        self.table.map(name, interface, None if group is None else group.chain)
+                if target is None:
+                    self.table.chain(group.chain, self._rules_of(group))
+                else:
+                    self.table.drop_chain(group.chain)
+            target = target or group.chain
+        self.table.map(name, interface, target)
         if before is not None and group != before:
             self._users[before] -= 1
             if not self._users[before]:
                 del self._users[before]
                 self.table.drop_chain(before.chain)
                 self._filled.discard(before)
+
+    def _shared_with_profile(self, group: _Group) -> str | None:
+        """The chain that does all that is asked for: a profile's, at whose end the base chain drops."""
+        if group.policies or len(group.profiles) != 1 or self.cluster.profile(group.profiles[0]) is None:
+            return None
+        return profile_chain(group.profiles[0], group.direction)
 
     def _rules_of(self, group: _Group) -> Iterator[RuleText]:
         for key in group.policies:
@@ -214,7 +227,9 @@ def _base(table: Table, prefix: str, to_host: str) -> None:
         ("input_from", "input", _BEFORE_FILTER, came, "host_from"),
         ("input_host", "input", _FILTER, came, "host"),
     ):
-        table.chain(name, [RuleText((entry, {"jump": {"target": target}}), target)], Hook(hook, priority))
+        rules = [RuleText((entry, {"jump": {"target": target}}), target)]
+        rules.append(RuleText((entry, *_DROP), "no rule matched"))
+        table.chain(name, rules, Hook(hook, priority))
     table.chain("spoofing", _spoofing())
     table.chain("from_workload", [*_tracked(), *_dispatch("iifname", "from")])
     table.chain("to_workload", [*_tracked(), *_dispatch("oifname", "to")])
