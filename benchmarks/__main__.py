@@ -42,7 +42,7 @@ JOBS: dict[str, tuple[str, list[list[str]]]] = {
     "start": ("From the start of calico_route to its first OPEN", [["--rounds", "9"]]),
     "watch_load": ("A large cluster", [["--nodes", "1000", "--endpoints", "30000", "--seconds", "10"]]),
     "workloads": ("A thousand workloads on one node: ADD and DEL through the CNI plug-in", [["--adds", "100"]]),
-    "policy": ("Policy: one change in force", [[], ["--workloads", "100"]]),
+    "policy": ("Policy: one change in force", [[], ["--workloads", "200"]]),
     "chain": ("The library without sockets", [["--routes", "100000"]]),
     "rib": ("The tables", [[]]),
     "lines": ("`pybgp decode`", [["--lines", "10000"]]),

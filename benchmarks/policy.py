@@ -10,8 +10,8 @@ workload    a workload of this node is admitted, and dismissed
 profiles    a workload of this node is given another profile
 policy      a NetworkPolicy that selects five workloads of this node comes, and goes
 
-`--workloads 100` beside `--workloads 1000` shows what depends on their number. After each kind the kernel's table is
-compared with what it should be: a difference ends the run.
+`--workloads 200` beside `--workloads 1000` shows what depends on their number: with both all profiles are in use. After
+each kind the kernel's table is compared with what it should be: a difference ends the run.
 """
 
 from __future__ import annotations

@@ -87,7 +87,9 @@ class Bench:
         self.node = Node(self.host, etcd.url)
         self.process = self.node.start()
         self.plugin = str(lab.directory / "calico-route-cni")
-        subprocess.run([sys.executable, "-m", "calico_route.cni", "--install", self.plugin], check=True)
+        subprocess.run(
+            [sys.executable, "-m", "calico_route.cni", "--install", self.plugin], check=True, stdout=subprocess.PIPE
+        )
         self.boxes: list[Box] = []
 
     def grow(self, number: int) -> tuple[list[float], float]:
