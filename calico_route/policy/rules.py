@@ -273,6 +273,10 @@ def write_rule(rule: Rule) -> dict[str, Any]:
         found["icmp_type"] = rule.icmp[0]
         if rule.icmp[1] is not None:
             found["icmp_code"] = rule.icmp[1]
+    try:
+        read_rule(found)
+    except RulesError as error:  # v3 takes what can never hold; whoever sends the JSON back would be refused
+        raise Unsayable(f"the rules of v0.4.9 have no place for it: {error}") from None
     return found
 
 

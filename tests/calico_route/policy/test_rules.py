@@ -218,3 +218,15 @@ def test_what_v049_cannot_say_is_refused_with_the_reason(document: dict[str, Any
     rules = read_rules([{"action": "Allow"}, document], "r", "", Findings())
     with pytest.raises(Unsayable, match=r"inbound rule 2: .*v0\.4\.9"):
         write_profile_rules("x", rules, ())
+
+
+def test_a_rule_of_v3_that_can_never_hold_is_not_said() -> None:
+    """Its JSON would be refused when it comes back."""
+    rule = read_rules(
+        [{"action": "Allow", "source": {"nets": ["10.0.0.0/8"]}, "destination": {"nets": ["fd00::/8"]}}],
+        "r",
+        "",
+        Findings(),
+    )
+    with pytest.raises(Unsayable, match=r"v0\.4\.9 .* can never hold"):
+        write_rule(rule[0])
