@@ -25,7 +25,8 @@ from .datastore import Datastore
 from .discovery import Found, find_ipv4, with_length
 from .etcd.datastore import EtcdDatastore
 from .etcd.drivers import open_store
-from .etcd.settings import EtcdSettings, SettingsError, check_certificates, read_settings
+from .etcd.settings import EtcdSettings, SettingsError
+from .etcd_access import etcd_settings
 from .fields import host_address
 from .flags import UsageError
 from .identity import Identity
@@ -68,7 +69,7 @@ def run(
     `capabilities`: those that the process keeps, a bit for each.
     """
     logs.configure(settings.log_level, settings.log_format)
-    etcd = _etcd_settings(settings, environ) if settings.etcd else None
+    etcd = etcd_settings(settings, environ) if settings.etcd else None
     drop_privileges(capabilities)
     sys.setswitchinterval(SWITCH)
     if settings.print_bird_config is not None:
@@ -240,25 +241,6 @@ def _options(settings: Settings, secrets: Mapping[SecretReference, str] | None =
         compat=settings.compat,
         secrets=secrets,
     )
-
-
-def _etcd_settings(settings: Settings, environ: Mapping[str, str]) -> EtcdSettings:
-    password_file = settings.etcd_password_file
-    try:
-        made = read_settings(
-            environ,
-            endpoints=settings.endpoints,
-            ca_file=settings.etcd_ca_cert,
-            cert_file=settings.etcd_cert,
-            key_file=settings.etcd_key,
-            username=settings.etcd_username,
-            password=None if password_file is None else read_password(password_file),
-            driver=settings.etcd_driver,
-        )
-        check_certificates(made)
-    except SettingsError as error:
-        raise UsageError(str(error)) from None
-    return made
 
 
 def _datastore(settings: Settings, etcd: EtcdSettings | None) -> Datastore:

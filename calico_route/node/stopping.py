@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from enum import Enum, auto
 from typing import TextIO
 
-from calico_route.config import read_password
 from calico_route.documents import read_value
 from calico_route.etcd.drivers import open_store
-from calico_route.etcd.settings import SettingsError, check_certificates, read_settings
+from calico_route.etcd.settings import SettingsError
 from calico_route.etcd.store import Store, StoreError, Write
+from calico_route.etcd_access import etcd_settings
 from calico_route.flags import UsageError
 from calico_route.keys import WORKLOADS, format_path, parse_path
 from calico_route.model import Kind, ResourceKey, WorkloadEndpoint
@@ -84,20 +84,8 @@ async def _stop(settings: NodeSettings, environ: Mapping[str, str], force: bool,
 
 
 def _store(settings: NodeSettings, environ: Mapping[str, str]) -> Store:
-    agent = settings.agent
     try:
-        etcd = read_settings(
-            environ,
-            endpoints=agent.endpoints,
-            ca_file=agent.etcd_ca_cert,
-            cert_file=agent.etcd_cert,
-            key_file=agent.etcd_key,
-            username=agent.etcd_username,
-            password=None if agent.etcd_password_file is None else read_password(agent.etcd_password_file),
-            driver=agent.etcd_driver,
-        )
-        check_certificates(etcd)
-        return open_store(etcd)
+        return open_store(etcd_settings(settings.agent, environ))
     except SettingsError as error:
         raise UsageError(str(error)) from None
 
